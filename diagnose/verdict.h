@@ -1,0 +1,74 @@
+// What can be said of a run: kinds of verdict, one entry each in the table of verdict.cc.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "trace/event.h"
+
+namespace batch71::diagnose {
+
+enum class Kind {
+  kNothingWrong,      // finished or in progress, no dummies, nobody stuck
+  // An item became a dummy (recovered), or stopped the job:
+  kAudioMissing,
+  kAudioUnreadable,
+  kAudioTruncated,
+  kAudioWrongFormat,
+  kAudioNotFinite,
+  kItemThrew,         // user code threw
+  kReadBlocked,       // the worker sleeps in a read or an open
+  kReadUnkillable,    // and is deaf to SIGKILL
+  kFeaturizerStuck,   // the worker runs (or sleeps) in user code
+  kWorkerDeadlocked,  // threads of the worker wait for each other's locks
+  kWorkerStopped,     // state T
+  kWorkerKilled,      // by a signal that the watch did not send
+  kWorkerExited,      // by itself
+  // A rank:
+  kForwardStuck,
+  kLossStuck,
+  kBackwardStuck,
+  kRankKilled,
+  kRankStopped,
+  kRankExited,
+  kRankStuck,         // elsewhere: main neither in a step's own stage nor in a collective
+  kCollectiveStuck,   // all wait, nobody is to blame by the traces
+  // The job:
+  kShardsUneven,
+  kRanksDisagree,
+  kErrorBudgetSpent,
+  kZygoteLost,
+  kWorkersStarved,    // every slot of the arena is kept by the user
+  kNonFiniteLoss,
+};
+
+// One finding, with the place where it applies (-1 or empty: does not apply).
+struct Verdict {
+  Kind kind = Kind::kNothingWrong;
+  int rank = -1;
+  int worker = -1;
+  int32_t epoch = -1;
+  int32_t batch = -1;
+  int64_t index = -1;
+  std::string file;
+  trace::Stage stage = trace::Stage::kNone;
+  bool recovered = false;      // a dummy took its place and the job went on
+  bool sure = true;            // false: the traces are cut or lack an observation
+  uint64_t since_ns = 0;       // CLOCK_MONOTONIC: when what is stuck began
+  uint64_t detected_ns = 0;    // CLOCK_MONOTONIC: when a watch stamped it; 0: nobody did
+  std::vector<std::string> evidence;  // sentences, each with its source
+  std::vector<int> waiting;           // ranks that merely wait for this one
+};
+
+struct KindText {
+  Kind kind;
+  std::string_view name;    // "read_blocked"
+  std::string_view says;    // "the worker is blocked in a read"
+  std::string_view remedy;
+};
+const KindText& text(Kind kind);
+const std::vector<KindText>& all_kinds();
+
+}  // namespace batch71::diagnose

@@ -1,0 +1,47 @@
+// Which samples a rank consumes in an epoch, batch by batch: the plan that everything follows.
+//
+// Index for index what PyTorch's DistributedSampler and BatchSampler give (same seed, epoch, world
+// size, shuffle, drop_last). The order is the same for any number of workers.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "loader/config.h"
+
+namespace batch71::loader {
+
+struct BatchPlan {
+  std::vector<int64_t> indices;
+};
+
+struct EpochPlan {
+  int32_t epoch = 0;
+  std::vector<BatchPlan> batches;
+  uint64_t digest = 0;           // over epoch and all indices
+  int64_t samples_dropped = 0;   // by `truncate`
+  int64_t batches_repeated = 0;  // by `extend`
+};
+
+struct SamplerSpec {
+  int64_t dataset_size = 0;
+  int rank = 0;
+  int world_size = 1;
+  bool sharded = false;  // the dataset is this rank's own shard: no dividing
+  int batch_size = 8;
+  bool shuffle = true;
+  int64_t seed = 0;
+  bool drop_last = false;
+};
+
+// torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+std::vector<int64_t> randperm(int64_t n, uint64_t seed);
+// This rank's indices of one epoch: list(DistributedSampler(...)) after set_epoch(epoch).
+std::vector<int64_t> sampler_indices(const SamplerSpec& spec, int32_t epoch);
+EpochPlan make_plan(const SamplerSpec& spec, int32_t epoch);
+
+// Uneven ranks: leave out batches beyond `num_batches`, or repeat this rank's own from the start.
+void truncate(EpochPlan& plan, int64_t num_batches);
+void extend(EpochPlan& plan, int64_t num_batches);
+
+}  // namespace batch71::loader

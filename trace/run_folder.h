@@ -1,0 +1,31 @@
+// Where a run's traces live: creates, finds and prunes run folders.
+//
+// Root: $BATCH71_TRACE_DIR, else /dev/shm/batch71-UID. A run folder is `run-YYYYmmdd-HHMMSS-PID`,
+// mode 0700, its files 0600. `latest` is a symbolic link in the root, moved atomically.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace batch71::trace {
+
+std::string trace_root();
+
+// Creates the root (if need be) and a new run folder in it. Throws UsageError where that cannot be.
+std::string create_run_folder(const std::string& root);
+
+// Points `root`/latest at `run_folder`. For a person's commands, never for tests.
+void set_latest(const std::string& root, const std::string& run_folder);
+
+// "latest" or a path, checked: it exists, is a folder and holds at least one trace file.
+// Throws UsageError, with the remedy, where it does not.
+std::string resolve_run_folder(const std::string& name_or_path);
+
+struct PruneLimits {
+  int keep_count = 20;
+  uint64_t keep_bytes = uint64_t{512} << 20;
+};
+// Removes the oldest run folders beyond the limits; never one whose writer still lives.
+void prune(const std::string& root, const PruneLimits& limits);
+
+}  // namespace batch71::trace

@@ -43,8 +43,8 @@ class Writer {
   // Creates `run_folder`/<file_name(spec)>. An empty folder gives a writer that writes nowhere.
   Writer(const std::string& run_folder, const WriterSpec& spec);
   ~Writer();
-  Writer(Writer&&) noexcept;
-  Writer& operator=(Writer&&) noexcept;
+  Writer(const Writer&) = delete;  // one thread, one writer, for its whole life
+  Writer& operator=(const Writer&) = delete;
 
   bool is_open() const { return hot_ != nullptr; }
   const std::string& problem() const { return problem_; }

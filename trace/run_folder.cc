@@ -1,0 +1,148 @@
+// Creates, finds and prunes run folders.
+#include "trace/run_folder.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <vector>
+
+#include "trace/errors.h"
+#include "trace/raw_file.h"
+#include "trace/reader.h"
+
+namespace batch71::trace {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_trace_file(const fs::path& path) { return path.extension() == ".b71"; }
+
+struct Candidate {
+  fs::path path;
+  uint64_t size_bytes = 0;
+  bool alive = false;
+};
+
+bool any_writer_lives(const fs::path& folder) {
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(folder, failed)) {
+    if (!is_trace_file(entry.path())) continue;
+    std::string why;
+    const int fd = open_trace_file(entry.path().string(), &why);
+    if (fd < 0) continue;
+    const std::vector<char> head = read_at(fd, 0, sizeof(FileHeader));
+    close(fd);
+    if (head.size() < sizeof(FileHeader)) continue;
+    FileHeader header{};
+    std::memcpy(&header, head.data(), sizeof header);
+    if (check_header(header, &why) && writer_is_alive(writer_id(header))) return true;
+  }
+  return false;
+}
+
+uint64_t size_of(const fs::path& folder) {
+  uint64_t total = 0;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(folder, failed)) {
+    const uintmax_t size = fs::is_regular_file(entry.symlink_status()) ? entry.file_size(failed) : 0;
+    if (!failed) total += size;
+  }
+  return total;
+}
+
+}  // namespace
+
+std::string trace_root() {
+  if (const char* configured = std::getenv("BATCH71_TRACE_DIR");
+      configured != nullptr && *configured != '\0') {
+    return fs::absolute(configured).lexically_normal().string();
+  }
+  return "/dev/shm/batch71-" + std::to_string(getuid());
+}
+
+std::string create_run_folder(const std::string& root) {
+  std::error_code failed;
+  fs::create_directories(fs::path(root).parent_path(), failed);
+  if (mkdir(root.c_str(), 0700) != 0 && errno != EEXIST) {
+    throw UsageError(root + ": cannot create the trace folder: " + std::strerror(errno) +
+                     "; set BATCH71_TRACE_DIR to a folder that can be written");
+  }
+  const time_t now = time(nullptr);
+  tm local{};
+  localtime_r(&now, &local);
+  std::array<char, 32> stamp{};
+  std::strftime(stamp.data(), stamp.size(), "%Y%m%d-%H%M%S", &local);
+  const std::string base =
+      root + "/run-" + stamp.data() + "-" + std::to_string(getpid());
+  // One process may start several runs within a second.
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    const std::string path = attempt == 0 ? base : base + "." + std::to_string(attempt);
+    if (mkdir(path.c_str(), 0700) == 0) return path;
+    if (errno != EEXIST) break;
+  }
+  throw UsageError(base + ": cannot create the run folder: " + std::strerror(errno) +
+                   "; set BATCH71_TRACE_DIR to a folder that can be written");
+}
+
+void set_latest(const std::string& root, const std::string& run_folder) {
+  const std::string link = root + "/latest";
+  const std::string fresh = link + "." + std::to_string(getpid());
+  std::error_code failed;
+  fs::remove(fresh, failed);
+  fs::create_symlink(fs::path(run_folder).filename(), fresh, failed);
+  if (!failed) fs::rename(fresh, link, failed);
+}
+
+std::string resolve_run_folder(const std::string& name_or_path) {
+  const bool is_latest = name_or_path == "latest" && !fs::exists("latest");
+  const std::string path = is_latest ? trace_root() + "/latest" : name_or_path;
+  std::error_code failed;
+  const fs::file_status status = fs::status(path, failed);
+  if (status.type() == fs::file_type::not_found) {
+    throw UsageError(path + ": no such run folder; " +
+                     (is_latest ? "nothing was run yet under this trace root"
+                                : "`latest` names the newest run"));
+  }
+  if (status.type() != fs::file_type::directory) {
+    throw UsageError(path + ": not a run folder, but a file; name the folder that holds it");
+  }
+  const fs::path folder = fs::canonical(path, failed);
+  for (const auto& entry : fs::directory_iterator(folder, failed)) {
+    if (is_trace_file(entry.path())) return folder.string();
+  }
+  if (failed) throw UsageError(path + ": cannot be read: " + failed.message());
+  throw UsageError(path + ": not a run folder: it holds no trace file (*.b71)");
+}
+
+void prune(const std::string& root, const PruneLimits& limits) {
+  std::vector<Candidate> runs;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(root, failed)) {
+    if (!entry.is_directory(failed) || entry.is_symlink(failed)) continue;
+    if (!entry.path().filename().string().starts_with("run-")) continue;
+    runs.push_back({entry.path(), size_of(entry.path()), any_writer_lives(entry.path())});
+  }
+  // The name begins with the date: newest first.
+  std::sort(runs.begin(), runs.end(),
+            [](const Candidate& a, const Candidate& b) { return a.path > b.path; });
+  uint64_t kept_bytes = 0;
+  int kept = 0;
+  for (const Candidate& run : runs) {
+    const bool fits = kept < limits.keep_count && kept_bytes + run.size_bytes <= limits.keep_bytes;
+    if (fits || run.alive || kept == 0) {
+      ++kept;
+      kept_bytes += run.size_bytes;
+    } else {
+      fs::remove_all(run.path, failed);
+    }
+  }
+}
+
+}  // namespace batch71::trace

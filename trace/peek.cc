@@ -87,8 +87,7 @@ bool Peek::refresh() {
   return true;
 }
 
-std::optional<Entry> Peek::newest() {
-  if (!refresh()) return std::nullopt;
+uint64_t Peek::newest_slot() const {
   const uint64_t area = layout_->at.hot_at;
   const uint32_t slots = layout_->header.hot_slots;
   const uint64_t base = slot_at(fd_, area, 0).sequence;
@@ -102,11 +101,36 @@ std::optional<Entry> Peek::newest() {
     }
     newest = low;
   }
-  const Record record = slot_at(fd_, area, newest);
-  if (record.sequence == 0 || (record.sequence - 1) % slots != newest) return std::nullopt;
+  return newest;
+}
+
+Entry Peek::entry_at(const Record& record) const {
   Entry entry = to_entry(record, layout_->clock, false);
   entry.text = text_at(fd_, layout_->at.hot_text_at, layout_->header.hot_text_bytes, record.text);
   return entry;
+}
+
+std::optional<Entry> Peek::newest() {
+  if (!refresh()) return std::nullopt;
+  const uint64_t slot = newest_slot();
+  const Record record = slot_at(fd_, layout_->at.hot_at, slot);
+  if (record.sequence == 0 || (record.sequence - 1) % layout_->header.hot_slots != slot) {
+    return std::nullopt;
+  }
+  return entry_at(record);
+}
+
+std::optional<Entry> Peek::newest_of(Event event, uint64_t look_back) {
+  if (!refresh()) return std::nullopt;
+  const uint32_t slots = layout_->header.hot_slots;
+  const uint64_t newest = newest_slot();
+  for (uint64_t back = 0; back < std::min<uint64_t>(look_back, slots); ++back) {
+    const Record record = slot_at(fd_, layout_->at.hot_at, (newest + slots - back) % slots);
+    if (record.sequence != 0 && record.event == static_cast<uint16_t>(event)) {
+      return entry_at(record);
+    }
+  }
+  return std::nullopt;
 }
 
 std::vector<Entry> Peek::new_incidents() {

@@ -28,11 +28,16 @@ class Peek {
 
   // The newest hot record: what that thread is doing, since when.
   std::optional<Entry> newest();
+  // The newest hot record of that event among the last `look_back` ones.
+  std::optional<Entry> newest_of(Event event, uint64_t look_back = 64);
   // Incidents that were not returned before, oldest first.
   std::vector<Entry> new_incidents();
 
  private:
   struct Layout;
+  uint64_t newest_slot() const;
+  Entry entry_at(const Record& record) const;
+
   std::string path_;
   int fd_ = -1;
   std::unique_ptr<Layout> layout_;

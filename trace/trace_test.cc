@@ -219,6 +219,10 @@ TEST_F(TraceTest, APeekFindsTheNewestRecordAtEveryFillOfTheRing) {
     ASSERT_TRUE(newest) << i;
     ASSERT_EQ(newest->index, i);
   }
+  writer.record(Event::kStepDone, Stage::kStep, 42);
+  write_marked(writer, 201);
+  EXPECT_EQ(peek.newest_of(Event::kStepDone)->arg0, 42);
+  EXPECT_FALSE(peek.newest_of(Event::kBeat));
 }
 
 TEST_F(TraceTest, APeekReturnsEachIncidentOnce) {

@@ -26,6 +26,7 @@ enum class Kind {
   kWorkerStopped,     // state T
   kWorkerKilled,      // by a signal that the watch did not send
   kWorkerExited,      // by itself
+  kItemStuck,         // stands still or was lost, and the traces do not say why
   // A rank:
   kForwardStuck,
   kLossStuck,
@@ -33,7 +34,7 @@ enum class Kind {
   kRankKilled,
   kRankStopped,
   kRankExited,
-  kRankStuck,         // elsewhere: main neither in a step's own stage nor in a collective
+  kRankStuck,         // stands still elsewhere, or the traces do not say why
   kCollectiveStuck,   // all wait, nobody is to blame by the traces
   // The job:
   kShardsUneven,
@@ -70,5 +71,7 @@ struct KindText {
 };
 const KindText& text(Kind kind);
 const std::vector<KindText>& all_kinds();
+// The table of docs/verdicts.md.
+std::string kinds_as_markdown();
 
 }  // namespace batch71::diagnose

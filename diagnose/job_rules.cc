@@ -1,0 +1,159 @@
+// Rules about the job: what the ranks themselves say that went wrong.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <map>
+
+#include "diagnose/evidence.h"
+#include "diagnose/rules.h"
+#include "diagnose/texts.h"
+#include "trace/exit_code.h"
+
+namespace batch71::diagnose {
+namespace {
+
+using trace::Entry;
+using trace::Event;
+using trace::Stage;
+
+std::vector<Incident> endings(const RunFacts& facts, ExitCode code) {
+  std::vector<Incident> out = facts.of(Event::kEnding);
+  std::erase_if(out, [&](const Incident& ending) {
+    return ending.entry->arg0 != static_cast<int>(code) || facts.rank(ending.rank()) == nullptr;
+  });
+  return out;
+}
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+Verdict from_incident(Kind kind, int rank, const Incident& incident) {
+  Verdict verdict = verdict_at(kind, rank, -1, *incident.entry);
+  verdict.since_ns = verdict.detected_ns = incident.entry->monotonic_ns;
+  verdict.evidence.push_back(evidence_of(incident));
+  return verdict;
+}
+
+// All ranks write down the same disagreement; the first one speaks.
+std::vector<Verdict> stated_disagreement(const RunFacts& facts) {
+  const std::vector<Incident> said = facts.of(Event::kDisagreement);
+  if (said.empty()) return {};
+  const std::string& text = said.front().entry->text;
+  const Kind kind = word(text, "kind") == "shards_uneven" ? Kind::kShardsUneven
+                                                          : Kind::kRanksDisagree;
+  Verdict verdict =
+      from_incident(kind, static_cast<int>(number(text, "rank", -1)), said.front());
+  verdict.index = -1;
+  // A text that was cut off says that there was one, not in what.
+  verdict.sure = !text.empty();
+  verdict.recovered = facts.job_done;
+  return {verdict};
+}
+
+// Batch counts by rank, of the first epoch in which they differ.
+std::map<int, Incident> unlike_batch_counts(const RunFacts& facts) {
+  std::map<int32_t, std::map<int, Incident>> by_epoch;
+  for (const Incident& side : facts.of(Event::kAgreementText)) {
+    if (number(side.entry->text, "batches", -1) < 0) continue;
+    by_epoch[side.entry->epoch].emplace(side.rank(), side);
+  }
+  for (const auto& [epoch, sides] : by_epoch) {
+    const auto count = [](const auto& side) { return number(side.second.entry->text, "batches", -1); };
+    const auto [low, high] = std::minmax_element(
+        sides.begin(), sides.end(), [&](const auto& a, const auto& b) { return count(a) < count(b); });
+    if (count(*low) != count(*high)) return sides;
+  }
+  return {};
+}
+
+// The count that most ranks have; the larger one of two that are equally frequent.
+int64_t usual_count(const std::map<int, Incident>& sides) {
+  std::map<int64_t, int> frequency;
+  for (const auto& [rank, side] : sides) ++frequency[number(side.entry->text, "batches", -1)];
+  return std::max_element(frequency.begin(), frequency.end(),
+                          [](const auto& a, const auto& b) {
+                            return std::pair(a.second, a.first) < std::pair(b.second, b.first);
+                          })
+      ->first;
+}
+
+// Where the verdict of the agreement itself is missing: from what each rank said to it.
+std::vector<Verdict> inferred_disagreement(const RunFacts& facts) {
+  const std::vector<Incident> ended = endings(facts, ExitCode::kRanksDisagree);
+  const std::map<int, Incident> sides = unlike_batch_counts(facts);
+  const bool mended = !facts.of(Event::kPadded).empty() || !facts.of(Event::kDropped).empty();
+  if (sides.empty()) {
+    if (ended.empty()) return {};
+    Verdict verdict = from_incident(Kind::kRanksDisagree, -1, ended.front());
+    verdict.sure = false;
+    return {verdict};
+  }
+  const int64_t usual = usual_count(sides);
+  const auto odd = std::find_if(sides.begin(), sides.end(), [&](const auto& side) {
+    return number(side.second.entry->text, "batches", -1) != usual;
+  });
+  Verdict verdict = from_incident(Kind::kShardsUneven, odd->first, odd->second);
+  verdict.evidence.push_back(fmt::format("most ranks have {} batches", usual));
+  verdict.recovered = mended || facts.job_done;
+  verdict.sure = verdict.recovered || !ended.empty();
+  return {verdict};
+}
+
+// The rank whose own loss was not finite; -1: unknown.
+int rank_of_non_finite_loss(const RunFacts& facts) {
+  for (const auto& [number, rank] : facts.ranks) {
+    if (rank.main == nullptr) continue;
+    for (const Entry& entry : rank.main->hot) {
+      if (entry.event == Event::kLossDone && !std::isfinite(std::bit_cast<double>(entry.arg0))) {
+        return number;
+      }
+    }
+  }
+  return -1;
+}
+
+}  // namespace
+
+std::vector<Verdict> disagreements(const RunFacts& facts) {
+  std::vector<Verdict> stated = stated_disagreement(facts);
+  return stated.empty() ? inferred_disagreement(facts) : stated;
+}
+
+std::vector<Verdict> losses(const RunFacts& facts) {
+  std::vector<Verdict> out;
+  const auto add = [&](Kind kind, const Incident& incident) {
+    const bool known = std::any_of(out.begin(), out.end(), [&](const Verdict& verdict) {
+      return verdict.kind == kind && verdict.rank == incident.rank();
+    });
+    if (known || facts.rank(incident.rank()) == nullptr) return;
+    out.push_back(from_incident(kind, incident.rank(), incident));
+    out.back().recovered = facts.job_done;
+  };
+  for (const Incident& lost : facts.of(Event::kLost)) {
+    if (contains(lost.entry->text, "zygote")) add(Kind::kZygoteLost, lost);
+    if (contains(lost.entry->text, "slot")) add(Kind::kWorkersStarved, lost);
+  }
+  for (const Incident& ending : endings(facts, ExitCode::kZygoteLost)) {
+    add(Kind::kZygoteLost, ending);
+  }
+  return out;
+}
+
+std::vector<Verdict> policies(const RunFacts& facts) {
+  std::vector<Verdict> out;
+  // The budget is one for all ranks, and all of them end with the same code.
+  if (const auto ended = endings(facts, ExitCode::kErrorBudgetSpent); !ended.empty()) {
+    out.push_back(from_incident(Kind::kErrorBudgetSpent, -1, ended.front()));
+  }
+  if (const auto ended = endings(facts, ExitCode::kNonFiniteLoss); !ended.empty()) {
+    out.push_back(
+        from_incident(Kind::kNonFiniteLoss, rank_of_non_finite_loss(facts), ended.front()));
+    out.back().stage = Stage::kLoss;
+  }
+  return out;
+}
+
+}  // namespace batch71::diagnose

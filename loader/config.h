@@ -58,8 +58,7 @@ struct Config {
   Guards guards;
 };
 
-struct Section;  // loader/yaml_section.h: strict reading of one section, for other rooms too
-
+// Other rooms read sections of their own through loader/yaml_section.h.
 Config load_config(const std::string& path);
 // Every deadline off, as the original had it: `--guards off`.
 void switch_off(Guards& guards);

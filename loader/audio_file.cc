@@ -1,0 +1,156 @@
+// Decodes through libsndfile's virtual files, over a FileWindow.
+#include "loader/audio_file.h"
+
+#include <sndfile.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "loader/finite.h"
+#include "loader/wav_header.h"
+#include "trace/writer.h"
+
+namespace batch71::loader {
+namespace {
+
+constexpr int kMostChannels = 8;
+constexpr int kLeastRateHz = 1'000;
+constexpr int kMostRateHz = 384'000;
+
+// The cursor that libsndfile moves.
+struct Cursor {
+  FileWindow& file;
+  sf_count_t position = 0;
+};
+
+sf_count_t vio_length(void* user) { return static_cast<Cursor*>(user)->file.size_bytes(); }
+sf_count_t vio_seek(sf_count_t offset, int whence, void* user) {
+  auto& cursor = *static_cast<Cursor*>(user);
+  if (whence == SEEK_CUR) offset += cursor.position;
+  if (whence == SEEK_END) offset += cursor.file.size_bytes();
+  if (offset >= 0) cursor.position = offset;
+  return cursor.position;
+}
+sf_count_t vio_read(void* to, sf_count_t count, void* user) {
+  auto& cursor = *static_cast<Cursor*>(user);
+  const sf_count_t got = cursor.file.read(cursor.position, to, count);
+  cursor.position += got;
+  return got;
+}
+sf_count_t vio_write(const void* /*from*/, sf_count_t /*count*/, void* /*user*/) { return 0; }
+sf_count_t vio_tell(void* user) { return static_cast<Cursor*>(user)->position; }
+
+struct CloseSound {
+  void operator()(SNDFILE* sound) const { sf_close(sound); }
+};
+using Sound = std::unique_ptr<SNDFILE, CloseSound>;
+
+[[noreturn]] void refuse(BadItem reason, const AudioSegment& segment, const std::string& what) {
+  throw ItemError(reason, segment.path, what);
+}
+
+std::string seconds(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3f s", value);
+  return text;
+}
+
+Sound open_sound(Cursor& cursor, SF_INFO& info, const AudioSegment& segment) {
+  SF_VIRTUAL_IO io{vio_length, vio_seek, vio_read, vio_write, vio_tell};
+  Sound sound(sf_open_virtual(&io, SFM_READ, &info, &cursor));
+  if (cursor.file.error() != 0) {
+    refuse(BadItem::kUnreadable, segment, std::strerror(cursor.file.error()));
+  }
+  if (sound == nullptr) refuse(BadItem::kUnreadable, segment, sf_strerror(nullptr));
+  return sound;
+}
+
+void check_format(const SF_INFO& info, const AudioSegment& segment) {
+  if (info.channels < 1 || info.channels > kMostChannels) {
+    refuse(BadItem::kWrongFormat, segment, std::to_string(info.channels) + " channels");
+  }
+  if (info.samplerate < kLeastRateHz || info.samplerate > kMostRateHz) {
+    refuse(BadItem::kWrongFormat, segment,
+           "a sample rate of " + std::to_string(info.samplerate) + " Hz");
+  }
+}
+
+// Frames to decode; checks the file's length against what the manifest declares.
+sf_count_t frames_wanted(const SF_INFO& info, const AudioSegment& segment) {
+  const double rate = info.samplerate;
+  const double file_s = static_cast<double>(info.frames) / rate;
+  const double end_s = segment.offset_s + segment.duration_s;
+  if (file_s <= 0 || file_s < end_s - kDurationToleranceS) {
+    refuse(BadItem::kTruncated, segment,
+           "the manifest declares audio up to " + seconds(end_s) + ", the file ends at " + seconds(file_s));
+  }
+  if (segment.is_whole_file && file_s > end_s + kDurationToleranceS) {
+    refuse(BadItem::kTooLong, segment,
+           "the manifest declares " + seconds(segment.duration_s) + ", the file has " + seconds(file_s));
+  }
+  const sf_count_t start = std::llround(segment.offset_s * rate);
+  // A duration that is a whole number of frames may come out a rounding error above it.
+  const auto declared = static_cast<sf_count_t>(std::ceil(segment.duration_s * rate - 1e-6));
+  const sf_count_t wanted = std::min(declared, info.frames - start);
+  if (wanted < 1) refuse(BadItem::kTruncated, segment, "no audio at " + seconds(segment.offset_s));
+  return wanted;
+}
+
+void mix_down(const std::vector<float>& interleaved, int channels, std::vector<float>& mono) {
+  const float scale = 1.0f / static_cast<float>(channels);
+  for (size_t frame = 0; frame < mono.size(); ++frame) {
+    float sum = 0;
+    for (int channel = 0; channel < channels; ++channel) {
+      sum += interleaved[frame * static_cast<size_t>(channels) + static_cast<size_t>(channel)];
+    }
+    mono[frame] = sum * scale;
+  }
+}
+
+bool may_hold_nan(const SF_INFO& info) {
+  const int kind = info.format & SF_FORMAT_SUBMASK;
+  return kind == SF_FORMAT_FLOAT || kind == SF_FORMAT_DOUBLE;
+}
+
+}  // namespace
+
+void AudioReader::read(const AudioSegment& segment, Waveform& out, trace::Writer& trace) {
+  trace.record_text(trace::Event::kAudioOpening, trace::Stage::kAudioOpen, segment.path);
+  file_.open(segment.path);
+  trace.record(trace::Event::kAudioReading, trace::Stage::kAudioRead);
+  check_wav_header(file_, segment.path);
+  Cursor cursor{file_};
+  SF_INFO info{};
+  const Sound sound = open_sound(cursor, info, segment);
+  check_format(info, segment);
+  const sf_count_t wanted = frames_wanted(info, segment);
+  trace.record(trace::Event::kAudioReading, trace::Stage::kAudioRead, wanted);
+  if (segment.offset_s > 0) {
+    sf_seek(sound.get(), std::llround(segment.offset_s * info.samplerate), SEEK_SET);
+  }
+  out.sample_rate_hz = info.samplerate;
+  out.samples.resize(static_cast<size_t>(wanted));
+  sf_count_t got = 0;
+  if (info.channels == 1) {
+    got = sf_readf_float(sound.get(), out.samples.data(), wanted);
+  } else {
+    interleaved_.resize(static_cast<size_t>(wanted * info.channels));
+    got = sf_readf_float(sound.get(), interleaved_.data(), wanted);
+    mix_down(interleaved_, info.channels, out.samples);
+  }
+  if (file_.error() != 0) refuse(BadItem::kUnreadable, segment, std::strerror(file_.error()));
+  if (got != wanted || file_.was_cut()) {
+    refuse(BadItem::kTruncated, segment, "decoded " + std::to_string(got) + " of " +
+                                             std::to_string(wanted) + " declared frames");
+  }
+  if (finite_check_ == FiniteCheck::kReject && may_hold_nan(info) &&
+      !all_finite(out.samples.data(), out.samples.size())) {
+    refuse(BadItem::kNotFinite, segment, "NaN or infinite samples");
+  }
+  file_.close();
+  trace.record(trace::Event::kAudioLoaded, trace::Stage::kGetitem, info.channels, wanted);
+}
+
+}  // namespace batch71::loader

@@ -46,8 +46,6 @@ class Cell {
   CellResult result() const;
 
  private:
-  void tidy();
-
   std::string case_folder_;
   Keeper* keeper_;
   Cgroup cgroup_;

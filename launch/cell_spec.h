@@ -1,6 +1,6 @@
 // What a cell is to do and what came of it: plain data, and as JSON (the file that replays a case).
 //
-// All paths are absolute. Unknown or missing keys of a file: UsageError with the file's name.
+// All paths are absolute. A file that lacks a key, or is no JSON: UsageError with its name.
 #pragma once
 
 #include <string>

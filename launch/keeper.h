@@ -3,7 +3,7 @@
 // The program batch71-keeper runs in a session of its own and holds a pidfd on this process. When that
 // ends, however it does, the keeper kills the cells it was told of, removes their cgroups and the
 // temporary folders it was told of, and ends. At its start it removes the cgroups of gates that are
-// dead. Should the keeper die first, PR_SET_PDEATHSIG still ends every cell.
+// dead, and their marked folders in /tmp and /dev/shm. Should the keeper die first, PR_SET_PDEATHSIG still ends every cell.
 // Threads: from one at a time. Every call waits for the keeper's answer, at most kAnswerDeadlineMs.
 #pragma once
 
@@ -12,6 +12,8 @@
 #include "launch/process.h"
 
 namespace batch71::launch {
+
+struct KeeperMessage;
 
 class Keeper {
  public:
@@ -28,11 +30,13 @@ class Keeper {
   // A folder to be removed, with all that is in it, when this process ends.
   void remove_at_end(const std::string& folder);
   void keep_folder(const std::string& folder);
+  // A new marked folder in `parent`, 0700, registered to be removed at the end.
+  std::string make_temporary_folder(const std::string& parent);
 
   int pid() const { return child_.pid(); }
 
  private:
-  void tell(const std::string& verb, const std::string& path, int fd = -1);
+  void tell(const KeeperMessage& message, int fd = -1);
 
   UniqueFd socket_;
   Child child_;

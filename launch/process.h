@@ -71,6 +71,8 @@ class Child {
   bool send_signal(int signal) const;
   // SIGTERM, then after `grace_ms` SIGKILL, then `kill_ms` to go.
   StopResult stop(int grace_ms, int kill_ms);
+  // Lets go of it, running as it is: for one that is deaf to SIGKILL.
+  void leave();
 
  private:
   void end_bounded() noexcept;

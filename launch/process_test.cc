@@ -1,0 +1,102 @@
+#include "launch/process.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <fstream>
+#include <sstream>
+
+namespace batch71::launch {
+namespace {
+
+ProcessSpec shell(const std::string& script) {
+  ProcessSpec spec;
+  spec.argv = {"sh", "-c", script};
+  return spec;
+}
+
+// Starts a script and waits until it has printed a line, so that its traps are set.
+struct Talker {
+  Child child;
+  UniqueFd output;
+};
+Talker start_talker(const std::string& script) {
+  int ends[2];
+  EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd theirs(ends[1]);
+  Talker out;
+  out.output = UniqueFd(ends[0]);
+  ProcessSpec spec = shell(script);
+  spec.output_fd = theirs.get();
+  out.child = start_process(spec);
+  EXPECT_TRUE(wait_readable(out.output.get(), deadline_after_ms(5'000)));
+  return out;
+}
+
+TEST(Process, TellsHowItEnded) {
+  EXPECT_EQ(start_process(shell("exit 3")).wait(5'000)->exit_code(), 3);
+  const std::optional<Ending> killed = start_process(shell("kill -9 $$")).wait(5'000);
+  EXPECT_EQ(killed->signal(), SIGKILL);
+  EXPECT_EQ(killed->exit_code(), -1);
+}
+
+TEST(Process, WaitGivesUpAtItsDeadline) {
+  Child child = start_process(shell("sleep 60"));
+  const uint64_t start_ns = trace::monotonic_ns();
+  EXPECT_FALSE(child.wait(50));
+  EXPECT_GE(trace::monotonic_ns() - start_ns, 50 * kNsPerMs);
+}
+
+TEST(Process, ProgramThatIsNotThereIsAnError) {
+  ProcessSpec spec;
+  spec.argv = {"/no/such/program"};
+  EXPECT_THROW(start_process(spec), std::runtime_error);
+  spec.argv = {"no-such-program-in-path"};
+  EXPECT_THROW(start_process(spec), std::runtime_error);
+}
+
+TEST(Process, StopAsksFirst) {
+  Talker talker = start_talker("trap 'exit 7' TERM; echo set; while :; do sleep 0.01; done");
+  EXPECT_EQ(talker.child.stop(5'000, 5'000), StopResult::kEnded);
+  EXPECT_EQ(talker.child.ending()->exit_code(), 7);
+}
+
+TEST(Process, StopKillsWhatIgnoresTheAsking) {
+  Talker talker = start_talker("trap '' TERM; echo set; while :; do sleep 0.01; done");
+  EXPECT_EQ(talker.child.stop(50, 5'000), StopResult::kEnded);
+  EXPECT_EQ(talker.child.ending()->signal(), SIGKILL);
+}
+
+TEST(Process, StopKillsWhatIsStopped) {
+  Child child = start_process(shell("sleep 60"));
+  child.send_signal(SIGSTOP);
+  EXPECT_EQ(child.stop(50, 5'000), StopResult::kEnded);
+}
+
+TEST(Process, DestructorKillsAndReaps) {
+  pid_t pid = 0;
+  {
+    const Child child = start_process(shell("sleep 60"));
+    pid = child.pid();
+  }
+  EXPECT_EQ(kill(pid, 0), -1);
+  EXPECT_EQ(errno, ESRCH);
+}
+
+TEST(Process, EnvironmentReplacesAndAddsAndFolderIsSet) {
+  setenv("BATCH71_TEST_KEY", "old", 1);
+  const std::string path = testing::TempDir() + "/process_test." + std::to_string(getpid());
+  ProcessSpec spec = shell("echo $BATCH71_TEST_KEY $BATCH71_TEST_OTHER $PWD");
+  spec.env = {{"BATCH71_TEST_KEY", "new"}, {"BATCH71_TEST_OTHER", "added"}};
+  spec.working_folder = "/usr";
+  spec.output_path = path;
+  EXPECT_EQ(start_process(spec).wait(5'000)->exit_code(), 0);
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  EXPECT_EQ(text.str(), "new added /usr\n");
+  unlink(path.c_str());
+}
+
+}  // namespace
+}  // namespace batch71::launch

@@ -1,0 +1,145 @@
+// `batch71 run`: starts the ranks of a job here, shows one live line, and says how it ended.
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/run_config.h"
+#include "cli/status_line.h"
+#include "diagnose/diagnose.h"
+#include "launch/ranks.h"
+#include "trace/errors.h"
+#include "trace/exit_code.h"
+#include "trace/reader.h"
+#include "trace/run_folder.h"
+
+namespace batch71::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kRefreshMs = 200;
+
+struct Options {
+  int ranks = 4;
+  std::string config;
+  int64_t steps = -1;
+  std::string guards = "on";
+  std::vector<std::string> program;
+};
+
+// Ctrl-C and SIGTERM as something to wait on; the ranks are ended in an orderly way.
+class Interrupts {
+ public:
+  Interrupts() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGINT);
+    sigaddset(&set_, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set_, &before_);
+    fd_ = signalfd(-1, &set_, SFD_CLOEXEC | SFD_NONBLOCK);
+  }
+  ~Interrupts() {
+    close(fd_);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  Interrupts(const Interrupts&) = delete;
+  Interrupts& operator=(const Interrupts&) = delete;
+  int fd() const { return fd_; }
+  bool taken() {
+    signalfd_siginfo info{};
+    return read(fd_, &info, sizeof info) == sizeof info;
+  }
+
+ private:
+  sigset_t set_{};
+  sigset_t before_{};
+  int fd_ = -1;
+};
+
+std::string reference_program() {
+  return (fs::read_symlink("/proc/self/exe").parent_path() / "batch71-reference").string();
+}
+
+// The code that says most: one of a guard before one of a mere failure, before a signal.
+int exit_code_of(const std::vector<launch::RankEnd>& ends) {
+  int code = 0;
+  for (const launch::RankEnd& end : ends) {
+    const int own = end.exit_code >= 0 ? end.exit_code : static_cast<int>(ExitCode::kFailure);
+    if (code <= static_cast<int>(ExitCode::kFailure) && own != 0) code = own;
+  }
+  return code;
+}
+
+void print_end(const std::string& run_folder, const std::vector<launch::RankEnd>& ends) {
+  for (const launch::RankEnd& end : ends) {
+    if (end.signal != 0) fmt::print(stderr, "rank {} was ended by signal {}\n", end.rank, end.signal);
+    if (end.deaf) fmt::print(stderr, "rank {} (pid {}) is deaf to SIGKILL and was left\n", end.rank, end.pid);
+  }
+  const diagnose::Diagnosis diagnosis = diagnose::diagnose(trace::read_run(run_folder));
+  for (const diagnose::Verdict& verdict : diagnosis.verdicts) {
+    fmt::print(stderr, "verdict: {}\n", diagnose::one_line(verdict));
+  }
+  fmt::print(stderr, "traces: {}\n", run_folder);
+}
+
+int run(const Options& options) {
+  if (!fs::is_regular_file(options.config)) {
+    throw UsageError(options.config + ": no such config file; name a YAML file with a train_ds: section");
+  }
+  const std::string root = trace::trace_root();
+  trace::prune(root, {});
+  const std::string run_folder = trace::create_run_folder(root);
+  launch::RanksSpec spec;
+  spec.config_path = run_folder + "/config.yaml";
+  try {
+    write_run_config(options.config, {options.steps, options.guards == "off"}, spec.config_path);
+  } catch (...) {
+    fs::remove_all(run_folder);  // nothing was started: nothing stays
+    throw;
+  }
+  trace::set_latest(root, run_folder);
+  spec.argv = options.program.empty() ? std::vector{reference_program()} : options.program;
+  spec.world_size = options.ranks;
+  spec.run_folder = run_folder;
+  spec.ledger_folder = run_folder;
+
+  Interrupts interrupts;
+  StatusLine status(run_folder, options.ranks);
+  const bool is_terminal = isatty(STDERR_FILENO) != 0;
+  bool was_interrupted = false;
+  launch::Ranks ranks(std::move(spec));
+  while (ranks.step(kRefreshMs, interrupts.fd())) {
+    if (interrupts.taken()) {
+      was_interrupted = true;
+      ranks.request_stop();
+    }
+    if (is_terminal) fmt::print(stderr, "\r\033[K{}", status.text());
+  }
+  if (is_terminal) fmt::print(stderr, "\r\033[K");
+  fmt::print(stderr, "{}\n", status.text());
+  print_end(run_folder, ranks.ends());
+  return was_interrupted ? static_cast<int>(ExitCode::kInterrupted) : exit_code_of(ranks.ends());
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("run", "Train under DDP on this machine, recorded and watched");
+  command->add_option("-n,--ranks", options->ranks, "number of ranks")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  command->add_option("--config", options->config, "YAML with train_ds:, guards:, trainer:")->required();
+  command->add_option("--steps", options->steps, "stop after so many steps")->check(CLI::NonNegativeNumber);
+  command->add_option("--guards", options->guards, "off: deadlines of 30 minutes, as PyTorch has them")
+      ->check(CLI::IsMember({"on", "off"}))
+      ->capture_default_str();
+  command->add_option("program", options->program, "a rank's program (after --); default: the reference");
+  command->callback([options, &exit_code] { exit_code = run(*options); });
+}
+
+}  // namespace batch71::cli

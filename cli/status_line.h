@@ -1,0 +1,30 @@
+// The one live line of `batch71 run`: how far the ranks are, read from their traces.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "trace/peek.h"
+
+namespace batch71::cli {
+
+class StatusLine {
+ public:
+  StatusLine(std::string run_folder, int world_size);
+
+  // "batch 41  loss 1.523  312 samples/s  slowest: rank 1 in forward" from what the traces say now.
+  std::string text();
+
+ private:
+  void take_speed(const trace::Entry& step_done);
+
+  std::vector<std::unique_ptr<trace::Peek>> mains_;
+  uint64_t first_step_ns_ = 0;
+  uint64_t newest_step_ns_ = 0;
+  int64_t samples_ = 0;  // valid ones, over all ranks, after the first step seen
+  int32_t newest_batch_ = -1;
+};
+
+}  // namespace batch71::cli

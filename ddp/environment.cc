@@ -1,0 +1,48 @@
+// The env:// variables of a rank.
+#include "ddp/environment.h"
+
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+
+#include "trace/errors.h"
+
+namespace batch71::ddp {
+namespace {
+
+std::string text(const char* name, const char* fallback) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : fallback;
+}
+
+int number(const char* name, int least, int most) {
+  const char* value = std::getenv(name);
+  if (value == nullptr) {
+    throw UsageError(std::string(name) + " is not set; start ranks with `batch71 run` or torchrun");
+  }
+  int out = 0;
+  const char* end = value + std::strlen(value);
+  const auto [rest, failed] = std::from_chars(value, end, out);
+  if (failed != std::errc() || rest != end || out < least || out > most) {
+    throw UsageError(std::string(name) + "=" + value + " cannot be; expected " +
+                     std::to_string(least) + " to " + std::to_string(most));
+  }
+  return out;
+}
+
+}  // namespace
+
+Environment read_environment() {
+  Environment env;
+  env.world_size = number("WORLD_SIZE", 1, 65'536);
+  env.rank = number("RANK", 0, env.world_size - 1);
+  env.master_addr = text("MASTER_ADDR", "127.0.0.1");
+  env.master_port = number("MASTER_PORT", 1, 65'535);
+  env.agent_hosts_store = text("TORCHELASTIC_USE_AGENT_STORE", "False") == "True";
+  env.restart_count = std::atoi(text("TORCHELASTIC_RESTART_COUNT", "0").c_str());
+  env.run_folder = text("BATCH71_RUN_DIR", "");
+  env.ledger_path = text("BATCH71_LEDGER", "");
+  return env;
+}
+
+}  // namespace batch71::ddp

@@ -103,12 +103,13 @@ bool trained_on(const RankFacts& rank, uint64_t after_ns) {
   });
 }
 
-// Launch ends the others once it ends itself: those deaths explain nothing.
-uint64_t launch_ended_ns(const RunFacts& facts) {
-  for (const Incident& ending : facts.of(Event::kEnding)) {
-    if (ending.from->writer.role == Role::kLaunch) return ending.entry->monotonic_ns;
-  }
-  return UINT64_MAX;
+// Launch writes this text at ranks that it ended itself: those deaths explain nothing. Where its file
+// is cut the text may be missing, so that nothing is known of who killed whom.
+constexpr std::string_view kEndedByLaunch = "ended by launch";
+
+bool killed_by_others(const RankFacts& rank) {
+  return rank.killed_by() != 0 && is_whole(*rank.ended->from) &&
+         rank.ended->entry->text != kEndedByLaunch;
 }
 
 bool others_are_in_trouble(const RunFacts& facts, int rank) {
@@ -126,17 +127,23 @@ bool is_explained(int code) {
 
 std::optional<Kind> how_lost(const RunFacts& facts, const RankFacts& rank) {
   if (rank.done || facts.job_done) return std::nullopt;
-  if (rank.killed_by() != 0 && !rank.ending) {
-    return rank.ended_ns > launch_ended_ns(facts) ? std::nullopt : std::optional(Kind::kRankKilled);
-  }
+  if (killed_by_others(rank) && !rank.ending) return Kind::kRankKilled;
   const std::optional<int> code = rank.exit_code();
   if (!code || is_explained(*code)) return std::nullopt;
   const bool left_early = *code != 0 || (rank.main != nullptr && others_are_in_trouble(facts, rank.rank));
   return left_early ? std::optional(Kind::kRankExited) : std::nullopt;
 }
 
+const Observation* seen_gone(const RunFacts& facts, int rank) {
+  for (const Observation& seen : facts.observations) {
+    if (seen.rank == rank && seen.worker < 0 && is_gone(seen)) return &seen;
+  }
+  return nullptr;
+}
+
 Verdict lost_rank(const RunFacts& facts, const RankFacts& rank, Kind kind) {
-  Verdict verdict = rank_verdict(kind, rank, nullptr);
+  const Observation* seen = seen_gone(facts, rank.rank);
+  Verdict verdict = rank_verdict(kind, rank, seen == nullptr ? nullptr : seen->incident.entry);
   if (rank.ended) {
     verdict.since_ns = rank.ended_ns;
     verdict.evidence.push_back(fmt::format("rank {} {} ({})", rank.rank,
@@ -160,18 +167,18 @@ Verdict lost_rank(const RunFacts& facts, const RankFacts& rank, Kind kind) {
 
 // A rank that peers found gone, without a word of its own or of launch.
 std::optional<Verdict> vanished_rank(const RunFacts& facts, const RankFacts& rank) {
-  if (rank.done || facts.job_done || rank.ending || rank.wait_status) return std::nullopt;
-  for (const Observation& seen : facts.observations) {
-    if (seen.rank != rank.rank || seen.worker >= 0 || !is_gone(seen)) continue;
-    Verdict verdict = rank_verdict(Kind::kRankKilled, rank, seen.incident.entry);
-    verdict.sure = false;
-    verdict.since_ns = rank.last_sign_ns;
-    verdict.detected_ns = first_stamp_ns(facts, rank.last_sign_ns, seen.incident.entry->monotonic_ns);
-    add_observations(verdict, facts, is_gone);
-    add_newest(verdict, rank);
-    return verdict;
-  }
-  return std::nullopt;
+  if (rank.done || facts.job_done || rank.ending || rank.exit_code()) return std::nullopt;
+  if (rank.killed_by() != 0 && is_whole(*rank.ended->from)) return std::nullopt;
+  const Observation* seen = seen_gone(facts, rank.rank);
+  if (seen == nullptr) return std::nullopt;
+  Verdict verdict = rank_verdict(Kind::kRankKilled, rank, seen->incident.entry);
+  verdict.sure = false;
+  verdict.since_ns = rank.last_sign_ns;
+  verdict.detected_ns =
+      first_stamp_ns(facts, rank.last_sign_ns, seen->incident.entry->monotonic_ns);
+  add_observations(verdict, facts, is_gone);
+  add_newest(verdict, rank);
+  return verdict;
 }
 
 // Who holds up the others, by its newest record alone. Its watches tell a step that does not come

@@ -1,0 +1,222 @@
+// One run for each kind of verdict; cut, damaged and hostile traces; reports.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "diagnose/diagnose.h"
+#include "diagnose/scenarios_test_util.h"
+
+namespace batch71::diagnose {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using trace::Event;
+using trace::Stage;
+
+class EveryScenario : public ::testing::TestWithParam<Scenario> {
+ protected:
+  void SetUp() override { GetParam().build(run_); }
+  RunFolderBuilder run_;
+};
+
+std::string describe(const Diagnosis& diagnosis) { return to_screen(diagnosis, false); }
+
+TEST_P(EveryScenario, GetsItsVerdictWithItsPlace) {
+  const Diagnosis diagnosis = run_.diagnose();
+  const Verdict& verdict = diagnosis.verdicts.front();
+  const Verdict& wanted = GetParam().headline;
+  EXPECT_EQ(text(verdict.kind).name, text(wanted.kind).name) << describe(diagnosis);
+  EXPECT_EQ(verdict.rank, wanted.rank);
+  EXPECT_EQ(verdict.worker, wanted.worker);
+  EXPECT_EQ(verdict.epoch, wanted.epoch);
+  EXPECT_EQ(verdict.batch, wanted.batch);
+  EXPECT_EQ(verdict.index, wanted.index);
+  EXPECT_EQ(verdict.file, wanted.file);
+  EXPECT_EQ(name(verdict.stage), name(wanted.stage));
+  EXPECT_EQ(verdict.recovered, wanted.recovered);
+  EXPECT_EQ(verdict.sure, wanted.sure) << describe(diagnosis);
+  EXPECT_EQ(diagnosis.verdicts.size(), 1u) << describe(diagnosis);
+  EXPECT_FALSE(verdict.evidence.empty());
+}
+
+TEST_P(EveryScenario, IsSaidTheSameBySeveralReaders) {
+  const Diagnosis first = run_.diagnose();
+  const Diagnosis second = run_.diagnose();
+  ASSERT_EQ(first.verdicts.size(), second.verdicts.size());
+  for (size_t i = 0; i < first.verdicts.size(); ++i) {
+    EXPECT_EQ(one_line(first.verdicts[i]), one_line(second.verdicts[i]));
+  }
+}
+
+TEST_P(EveryScenario, IsReportedAsJsonWithTheDocumentedKeys) {
+  const auto json = nlohmann::json::parse(to_json(run_.diagnose()));
+  std::ifstream docs(BATCH71_DOCS "/verdicts.md");
+  const std::string documented{std::istreambuf_iterator<char>(docs), {}};
+  for (const auto& list : {json, json["verdicts"][0], json["ranks"][0]}) {
+    for (const auto& [key, value] : list.items()) EXPECT_THAT(documented, HasSubstr("`" + key + "`"));
+  }
+  EXPECT_EQ(json["verdicts"][0]["kind"], text(GetParam().headline.kind).name);
+}
+
+bool is_vague(Kind kind) {
+  return kind == Kind::kItemStuck || kind == Kind::kRankStuck || kind == Kind::kCollectiveStuck ||
+         kind == Kind::kNothingWrong || kind == Kind::kRanksDisagree;
+}
+
+// What a cut folder may say: the truth, perhaps with less of its place, or something vaguer, unsure.
+void expect_true_or_less_sure(const Diagnosis& cut, const Verdict& truth, const std::string& where) {
+  for (const Verdict& verdict : cut.verdicts) {
+    const bool same_kind = verdict.kind == truth.kind;
+    EXPECT_TRUE(same_kind || (is_vague(verdict.kind) && !verdict.sure)) << where << describe(cut);
+    EXPECT_TRUE(verdict.rank == truth.rank || verdict.rank == -1) << where << describe(cut);
+    EXPECT_TRUE(verdict.worker == truth.worker || verdict.worker == -1) << where << describe(cut);
+    EXPECT_TRUE(verdict.index == truth.index || verdict.index == -1) << where << describe(cut);
+    EXPECT_TRUE(verdict.file == truth.file || verdict.file.empty()) << where << describe(cut);
+    const bool same_stage = verdict.stage == truth.stage || verdict.stage == Stage::kNone;
+    EXPECT_TRUE(!verdict.sure || same_stage) << where << describe(cut);
+  }
+}
+
+// Every length at which a cut takes away something else: within the header, each record that is
+// there, each 8 bytes of text that are there. Between those lie zeros.
+std::set<uint64_t> telling_lengths(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  const std::string zeros(8, '\0');
+  std::set<uint64_t> lengths{0, 1, 100, sizeof(trace::FileHeader) - 1, trace::kHeaderBytes};
+  for (uint64_t at = 0; at + 8 <= bytes.size(); at += 8) {
+    if (at < trace::kHeaderBytes || bytes.compare(at, 8, zeros) == 0) continue;
+    lengths.insert({at, at + 3, at + 8});
+  }
+  return lengths;
+}
+
+TEST_P(EveryScenario, IsNeverToldWronglyFromCutTraces) {
+  const trace::RunTrace whole = run_.read();
+  const std::string cut_path = run_.path() + "/cut";
+  for (size_t i = 0; i < whole.timelines.size(); ++i) {
+    const std::string& path = whole.timelines[i].path;
+    const std::set<uint64_t> lengths = telling_lengths(path);
+    fs::copy_file(path, cut_path, fs::copy_options::overwrite_existing);
+    for (auto length = lengths.rbegin(); length != lengths.rend(); ++length) {
+      fs::resize_file(cut_path, *length);
+      trace::RunTrace run = whole;
+      std::string why;
+      if (std::optional<trace::Timeline> cut = trace::read_timeline(cut_path, &why)) {
+        cut->path = path;
+        run.timelines[i] = std::move(*cut);
+      } else {
+        run.timelines.erase(run.timelines.begin() + static_cast<std::ptrdiff_t>(i));
+        run.problems.push_back(path + ": " + why);
+      }
+      expect_true_or_less_sure(diagnose(run), GetParam().headline,
+                               path + " cut to " + std::to_string(*length) + "\n");
+      if (HasFailure()) return;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Diagnose, EveryScenario, ::testing::ValuesIn(scenarios()),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST(Verdicts, EveryKindHasItsScenarioAndItsText) {
+  std::set<Kind> covered;
+  for (const Scenario& scenario : scenarios()) covered.insert(scenario.headline.kind);
+  for (const KindText& entry : all_kinds()) {
+    EXPECT_TRUE(covered.contains(entry.kind)) << entry.name;
+    EXPECT_EQ(&text(entry.kind), &entry);
+  }
+}
+
+const Scenario& scenario(std::string_view name) {
+  return *std::find_if(scenarios().begin(), scenarios().end(),
+                       [&](const Scenario& entry) { return entry.name == name; });
+}
+
+TEST(Verdicts, TheWatchStampsWhatItSeesBeforeItActs) {
+  RunFolderBuilder run;
+  scenario("FeaturizerLoops").build(run);
+  const trace::RunTrace traces = run.read();
+  uint64_t observed_ns = 0;
+  for (const trace::Timeline& timeline : traces.timelines) {
+    for (const trace::Entry& entry : timeline.incidents) {
+      if (entry.event == Event::kObservation) observed_ns = entry.monotonic_ns;
+    }
+  }
+  EXPECT_EQ(diagnose(traces).verdicts.front().detected_ns, observed_ns);
+}
+
+TEST(Verdicts, PeersThatMerelyWaitAreListed) {
+  RunFolderBuilder run;
+  scenario("ForwardStuck").build(run);
+  EXPECT_THAT(run.diagnose().verdicts.front().waiting, ElementsAre(0));
+}
+
+TEST(Verdicts, ADeathAfterTheCauseWasNoticedIsNoCause) {
+  RunFolderBuilder run;
+  scenario("ForwardStuck").build(run);
+  run.launch().incident(Event::kRankEnded, Stage::kNone, "", 9, 0);
+  const Diagnosis diagnosis = run.diagnose();
+  ASSERT_EQ(diagnosis.verdicts.size(), 1u);
+  EXPECT_EQ(diagnosis.verdicts[0].kind, Kind::kForwardStuck);
+}
+
+TEST(Verdicts, ASleepThatEndedWhenItWasKilledWasNotDeaf) {
+  RunFolderBuilder run;
+  scenario("ReadBlocked").build(run);
+  run.loader_watch(1).incident_at({0, 71, 568}, Event::kObservation, Stage::kAudioOpen,
+                                  "who=rank1.worker0 state=D wchan=request_wait_answer syscall=openat");
+  EXPECT_EQ(run.diagnose().verdicts.front().kind, Kind::kReadBlocked);
+}
+
+TEST(Verdicts, AJobThatWasKilledAsAWholeIsNotCalledHung) {
+  RunFolderBuilder run;
+  scenario("InProgress").build(run);
+  for (int rank : {0, 1}) {
+    for (trace::Writer* writer : {&run.main(rank), &run.loader_watch(rank), &run.step_watch(rank)}) {
+      run.make_older(*writer, 60);
+    }
+  }
+  run.make_older(run.worker(1, 0), 60);
+  run.make_older(run.launch(), 60);
+  const Verdict verdict = run.diagnose().verdicts.front();
+  EXPECT_EQ(verdict.kind, Kind::kNothingWrong);
+  EXPECT_FALSE(verdict.sure);
+  EXPECT_THAT(verdict.evidence, Contains(HasSubstr("as a whole")));
+}
+
+TEST(Report, OneScreenSaysWhereSinceWhenAndWhatToDo) {
+  RunFolderBuilder run;
+  scenario("FeaturizerHangsForGood").build(run);
+  const std::string screen = to_screen(run.diagnose(), false);
+  EXPECT_THAT(screen, HasSubstr("rank 1 worker 0: item 568 of batch 71 (epoch 0) in featurize of "
+                                "/corpus/a b.wav: the featurizer does not come back"));
+  EXPECT_THAT(screen, HasSubstr("60."));
+  EXPECT_THAT(screen, HasSubstr("(rank1.loader-watch.b71)"));
+  EXPECT_THAT(screen, HasSubstr("\"audio_filepath\": \"/corpus/a b.wav\""));
+  EXPECT_THAT(screen, Not(HasSubstr("\x1b")));
+  EXPECT_LE(std::count(screen.begin(), screen.end(), '\n'), 24);
+  EXPECT_THAT(to_screen(run.diagnose(), true), HasSubstr("\x1b["));
+}
+
+TEST(Report, ScreenStaysOneScreenWithManyDummiesAndRanks) {
+  RunFolderBuilder run(40);
+  for (int rank = 0; rank < 40; ++rank) run.main(rank).record(Event::kStepStarted, Stage::kStep);
+  for (int i = 0; i < 200; ++i) {
+    run.main(0).incident_at({0, 1, i}, Event::kDummy, Stage::kAudioOpen, "reason=missing", 1, -1);
+  }
+  const std::string screen = to_screen(run.diagnose(), false);
+  EXPECT_LE(std::count(screen.begin(), screen.end(), '\n'), 45);
+  EXPECT_THAT(screen, HasSubstr("192 verdicts more"));
+}
+
+}  // namespace
+}  // namespace batch71::diagnose

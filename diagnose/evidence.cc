@@ -64,4 +64,14 @@ Verdict verdict_at(Kind kind, int rank, int worker, const trace::Entry& place) {
   return verdict;
 }
 
+Verdict verdict_from(Kind kind, int rank, const Incident& incident) {
+  Verdict verdict = verdict_at(kind, rank, -1, *incident.entry);
+  verdict.index = -1;
+  // Last words are spoken in shutdown; that is not where it happened.
+  if (verdict.stage == trace::Stage::kShutdown) verdict.stage = trace::Stage::kNone;
+  verdict.since_ns = verdict.detected_ns = incident.entry->monotonic_ns;
+  verdict.evidence.push_back(evidence_of(incident));
+  return verdict;
+}
+
 }  // namespace batch71::diagnose

@@ -19,5 +19,7 @@ std::string describe_wait_status(int wait_status);
 
 // A verdict at the entry's place: epoch, batch, index, stage.
 Verdict verdict_at(Kind kind, int rank, int worker, const trace::Entry& place);
+// A verdict that an incident states by itself: its place, its time, its text.
+Verdict verdict_from(Kind kind, int rank, const Incident& incident);
 
 }  // namespace batch71::diagnose

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "trace/event.h"
+#include "trace/exit_code.h"
 #include "trace/process_state.h"
 #include "trace/reader.h"
 
@@ -52,6 +53,7 @@ struct RankFacts {
 
   std::optional<int> exit_code() const;  // from its own words, else from launch
   int killed_by() const;                 // the signal, 0 for none
+  bool ended_with(ExitCode code) const { return exit_code() == static_cast<int>(code); }
 };
 
 struct RunFacts {

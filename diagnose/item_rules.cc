@@ -8,7 +8,6 @@
 #include "diagnose/evidence.h"
 #include "diagnose/rules.h"
 #include "diagnose/texts.h"
-#include "trace/exit_code.h"
 
 namespace batch71::diagnose {
 namespace {
@@ -125,9 +124,8 @@ void add_observations(Verdict& verdict, const std::vector<const Observation*>& s
 bool went_on(const RunFacts& facts, const Incident& dummy) {
   const RankFacts* rank = facts.rank(dummy.rank());
   if (rank == nullptr || rank->newest == nullptr) return true;
-  const int code = rank->exit_code().value_or(0);
-  const bool fatal = code == static_cast<int>(ExitCode::kItemStuck) ||
-                     code == static_cast<int>(ExitCode::kFailure);
+  const bool fatal =
+      rank->ended_with(ExitCode::kItemStuck) || rank->ended_with(ExitCode::kFailure);
   const Entry& item = *dummy.entry;
   return !fatal || std::pair(rank->newest->epoch, rank->newest->batch) >
                        std::pair(item.epoch, item.batch);
@@ -208,16 +206,12 @@ bool has_dummy(const RunFacts& facts, int rank, const Entry& item) {
   });
 }
 
-bool ended_with(const RankFacts& rank, ExitCode code) {
-  return rank.exit_code() == static_cast<int>(code);
-}
-
 // Still being worked on when the traces end, with main waiting for it: an item that is merely slow
 // is finished later, and one that nobody waits for stops nobody.
 bool is_unfinished(const RunFacts& facts, const Observation& seen) {
   const RankFacts* rank = facts.rank(seen.rank);
   if (facts.job_done || rank == nullptr) return false;
-  if (ended_with(*rank, ExitCode::kItemStuck)) return true;
+  if (rank->ended_with(ExitCode::kItemStuck)) return true;
   const Entry& item = *seen.incident.entry;
   const bool main_waits = rank->newest != nullptr && (rank->newest->stage == Stage::kFetch ||
                                                       is_item_stage(rank->newest->stage));
@@ -301,12 +295,9 @@ std::vector<Verdict> lagging_items(const RunFacts& facts) {
     } else if (old && main->stage == Stage::kFetch) {
       const Timeline* worker = awaited_worker(rank, facts.now_ns);
       if (worker != nullptr) out.push_back(unexplained_item(*worker, *newest_state(*worker)));
-    } else if (ended_with(rank, ExitCode::kItemStuck) && rank.ending) {
-      Verdict verdict = verdict_at(Kind::kItemStuck, number, -1, *rank.ending->entry);
-      verdict.sure = false;
-      verdict.detected_ns = verdict.since_ns = rank.ending->entry->monotonic_ns;
-      verdict.evidence.push_back(evidence_of(*rank.ending));
-      out.push_back(verdict);
+    } else if (rank.ended_with(ExitCode::kItemStuck) && rank.ending) {
+      out.push_back(verdict_from(Kind::kItemStuck, number, *rank.ending));
+      out.back().sure = false;
     }
   }
   return out;

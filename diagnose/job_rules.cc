@@ -18,23 +18,19 @@ using trace::Entry;
 using trace::Event;
 using trace::Stage;
 
+// Where ranks say that they end with that code: as a symptom at once, as an ending after the grace.
 std::vector<Incident> endings(const RunFacts& facts, ExitCode code) {
-  std::vector<Incident> out = facts.of(Event::kEnding);
-  std::erase_if(out, [&](const Incident& ending) {
-    return ending.entry->arg0 != static_cast<int>(code) || facts.rank(ending.rank()) == nullptr;
+  std::vector<Incident> out = facts.incidents;
+  std::erase_if(out, [&](const Incident& incident) {
+    const Entry& entry = *incident.entry;
+    const bool speaks = entry.event == Event::kEnding || entry.event == Event::kSymptom;
+    return !speaks || entry.arg0 != static_cast<int>(code) || facts.rank(incident.rank()) == nullptr;
   });
   return out;
 }
 
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
-}
-
-Verdict from_incident(Kind kind, int rank, const Incident& incident) {
-  Verdict verdict = verdict_at(kind, rank, -1, *incident.entry);
-  verdict.since_ns = verdict.detected_ns = incident.entry->monotonic_ns;
-  verdict.evidence.push_back(evidence_of(incident));
-  return verdict;
 }
 
 // All ranks write down the same disagreement; the first one speaks.
@@ -45,7 +41,7 @@ std::vector<Verdict> stated_disagreement(const RunFacts& facts) {
   const Kind kind = word(text, "kind") == "shards_uneven" ? Kind::kShardsUneven
                                                           : Kind::kRanksDisagree;
   Verdict verdict =
-      from_incident(kind, static_cast<int>(number(text, "rank", -1)), said.front());
+      verdict_from(kind, static_cast<int>(number(text, "rank", -1)), said.front());
   verdict.index = -1;
   // A text that was cut off says that there was one, not in what.
   verdict.sure = !text.empty();
@@ -74,7 +70,7 @@ int64_t usual_count(const std::map<int, Incident>& sides) {
   std::map<int64_t, int> frequency;
   for (const auto& [rank, side] : sides) ++frequency[number(side.entry->text, "batches", -1)];
   return std::max_element(frequency.begin(), frequency.end(),
-                          [](const auto& a, const auto& b) {
+                              [](const auto& a, const auto& b) {
                             return std::pair(a.second, a.first) < std::pair(b.second, b.first);
                           })
       ->first;
@@ -87,7 +83,7 @@ std::vector<Verdict> inferred_disagreement(const RunFacts& facts) {
   const bool mended = !facts.of(Event::kPadded).empty() || !facts.of(Event::kDropped).empty();
   if (sides.empty()) {
     if (ended.empty()) return {};
-    Verdict verdict = from_incident(Kind::kRanksDisagree, -1, ended.front());
+    Verdict verdict = verdict_from(Kind::kRanksDisagree, -1, ended.front());
     verdict.sure = false;
     return {verdict};
   }
@@ -95,7 +91,7 @@ std::vector<Verdict> inferred_disagreement(const RunFacts& facts) {
   const auto odd = std::find_if(sides.begin(), sides.end(), [&](const auto& side) {
     return number(side.second.entry->text, "batches", -1) != usual;
   });
-  Verdict verdict = from_incident(Kind::kShardsUneven, odd->first, odd->second);
+  Verdict verdict = verdict_from(Kind::kShardsUneven, odd->first, odd->second);
   verdict.evidence.push_back(fmt::format("most ranks have {} batches", usual));
   verdict.recovered = mended || facts.job_done;
   verdict.sure = verdict.recovered || !ended.empty();
@@ -129,7 +125,7 @@ std::vector<Verdict> losses(const RunFacts& facts) {
       return verdict.kind == kind && verdict.rank == incident.rank();
     });
     if (known || facts.rank(incident.rank()) == nullptr) return;
-    out.push_back(from_incident(kind, incident.rank(), incident));
+    out.push_back(verdict_from(kind, incident.rank(), incident));
     out.back().recovered = facts.job_done;
   };
   for (const Incident& lost : facts.of(Event::kLost)) {
@@ -145,12 +141,18 @@ std::vector<Verdict> losses(const RunFacts& facts) {
 std::vector<Verdict> policies(const RunFacts& facts) {
   std::vector<Verdict> out;
   // The budget is one for all ranks, and all of them end with the same code.
-  if (const auto ended = endings(facts, ExitCode::kErrorBudgetSpent); !ended.empty()) {
-    out.push_back(from_incident(Kind::kErrorBudgetSpent, -1, ended.front()));
+  const std::vector<Incident> lost = facts.of(Event::kLost);
+  const auto budget = std::find_if(lost.begin(), lost.end(), [](const Incident& incident) {
+    return incident.entry->text.starts_with("budget");
+  });
+  if (budget != lost.end()) {
+    out.push_back(verdict_from(Kind::kErrorBudgetSpent, -1, *budget));
+  } else if (const auto ended = endings(facts, ExitCode::kErrorBudgetSpent); !ended.empty()) {
+    out.push_back(verdict_from(Kind::kErrorBudgetSpent, -1, ended.front()));
   }
   if (const auto ended = endings(facts, ExitCode::kNonFiniteLoss); !ended.empty()) {
     out.push_back(
-        from_incident(Kind::kNonFiniteLoss, rank_of_non_finite_loss(facts), ended.front()));
+        verdict_from(Kind::kNonFiniteLoss, rank_of_non_finite_loss(facts), ended.front()));
     out.back().stage = Stage::kLoss;
   }
   return out;

@@ -6,7 +6,6 @@
 
 #include "diagnose/evidence.h"
 #include "diagnose/rules.h"
-#include "trace/exit_code.h"
 
 namespace batch71::diagnose {
 namespace {
@@ -76,8 +75,13 @@ void add_newest(Verdict& verdict, const RankFacts& rank) {
   if (rank.newest != nullptr) verdict.evidence.push_back(newest_evidence(*rank.main, *rank.newest));
 }
 
-bool ended_with(const RankFacts& rank, ExitCode code) {
-  return rank.exit_code() == static_cast<int>(code);
+// A rank that ends for another reason than a deadline lets main sleep where it is until it is gone.
+bool is_leaving(const RunFacts& facts, int rank, uint64_t at_ns) {
+  for (const Incident& symptom : facts.of(Event::kSymptom)) {
+    if (symptom.rank() != rank || symptom.entry->monotonic_ns > at_ns) continue;
+    return !symptom.entry->text.starts_with("deadline");
+  }
+  return false;
 }
 
 bool is_stuck_step(const RunFacts& facts, const RankFacts& rank, const Observation& seen) {
@@ -85,8 +89,8 @@ bool is_stuck_step(const RunFacts& facts, const RankFacts& rank, const Observati
   if (seen.worker >= 0 || !is_own_stage(entry.stage) || is_gone(seen) || is_stopped(seen)) {
     return false;
   }
-  if (facts.job_done || rank.done) return false;
-  if (rank.newest == nullptr) return ended_with(rank, ExitCode::kStepStuck);
+  if (facts.job_done || rank.done || is_leaving(facts, rank.rank, entry.monotonic_ns)) return false;
+  if (rank.newest == nullptr) return rank.ended_with(ExitCode::kStepStuck);
   const Entry& newest = *rank.newest;
   const bool still_there = std::tie(newest.stage, newest.epoch, newest.batch) ==
                            std::tie(entry.stage, entry.epoch, entry.batch);
@@ -125,9 +129,18 @@ bool is_explained(int code) {
          code == static_cast<int>(ExitCode::kInterrupted);
 }
 
+// What the training thread threw, outside of any item.
+std::optional<Incident> thrown_by_main(const RunFacts& facts, const RankFacts& rank) {
+  for (const Incident& error : facts.of(Event::kError)) {
+    if (error.from == rank.main && !is_item_stage(error.entry->stage)) return error;
+  }
+  return std::nullopt;
+}
+
 std::optional<Kind> how_lost(const RunFacts& facts, const RankFacts& rank) {
   if (rank.done || facts.job_done) return std::nullopt;
   if (killed_by_others(rank) && !rank.ending) return Kind::kRankKilled;
+  if (thrown_by_main(facts, rank)) return Kind::kRankExited;
   const std::optional<int> code = rank.exit_code();
   if (!code || is_explained(*code)) return std::nullopt;
   const bool left_early = *code != 0 || (rank.main != nullptr && others_are_in_trouble(facts, rank.rank));
@@ -154,10 +167,10 @@ Verdict lost_rank(const RunFacts& facts, const RankFacts& rank, Kind kind) {
     verdict.since_ns = rank.ending->entry->monotonic_ns;
     verdict.evidence.push_back(evidence_of(*rank.ending));
   }
-  for (const Incident& error : facts.of(Event::kError)) {
-    if (error.rank() == rank.rank && error.from == rank.main) {
-      verdict.evidence.push_back(evidence_of(error));
-    }
+  if (const std::optional<Incident> error = thrown_by_main(facts, rank)) {
+    verdict.since_ns = error->entry->monotonic_ns;
+    verdict.stage = error->entry->stage;
+    verdict.evidence.push_back(evidence_of(*error));
   }
   verdict.detected_ns = first_stamp_ns(facts, rank.last_sign_ns, verdict.since_ns);
   add_observations(verdict, facts, is_gone);
@@ -186,7 +199,7 @@ std::optional<Verdict> vanished_rank(const RunFacts& facts, const RankFacts& ran
 std::optional<Verdict> lagging_rank(const RunFacts& facts, const RankFacts& rank) {
   if (rank.newest == nullptr || rank.done) return std::nullopt;
   const Entry& newest = *rank.newest;
-  const bool stuck_by_code = ended_with(rank, ExitCode::kStepStuck);
+  const bool stuck_by_code = rank.ended_with(ExitCode::kStepStuck);
   if (!is_own_stage(newest.stage) && newest.stage != Stage::kFetch) return std::nullopt;
   if (!stuck_by_code && elapsed_ns(newest.monotonic_ns, facts.now_ns) < kStandsStillNs) {
     return std::nullopt;
@@ -281,7 +294,7 @@ std::vector<Verdict> blameless_wait(const RunFacts& facts) {
   for (const auto& [number, rank] : facts.ranks) {
     const bool waits_long = rank.newest != nullptr && is_collective(rank.newest->stage) &&
                             elapsed_ns(rank.newest->monotonic_ns, facts.now_ns) >= kStandsStillNs;
-    if (!waits_long && !ended_with(rank, ExitCode::kPeerLost)) continue;
+    if (!waits_long && !rank.ended_with(ExitCode::kPeerLost)) continue;
     if (rank.newest != nullptr && verdict.batch < 0) {
       verdict.epoch = rank.newest->epoch;
       verdict.batch = rank.newest->batch;
@@ -292,6 +305,8 @@ std::vector<Verdict> blameless_wait(const RunFacts& facts) {
     add_newest(verdict, rank);
   }
   for (const Incident& symptom : facts.of(Event::kSymptom)) {
+    const Stage stage = symptom.entry->stage;
+    if (!is_collective(stage) && stage != Stage::kSetup) continue;  // its own trouble, no wait
     if (verdict.detected_ns == 0) verdict.detected_ns = symptom.entry->monotonic_ns;
     verdict.evidence.push_back(evidence_of(symptom));
   }

@@ -87,14 +87,22 @@ void observe_main(RunFolderBuilder& run, int by, Stage stage, const std::string&
   run.step_watch(by).incident_at(kStep, Event::kObservation, stage, "who=rank1.main " + state, 101, 5);
 }
 
+// The one way out: symptom, a look at itself unless a peer is to blame, ending.
 void leave(RunFolderBuilder& run, int rank, ExitCode exit_code, const std::string& why) {
-  run.step_watch(rank).incident_at(kStep, Event::kEnding, run.main(rank).stage(), why, code(exit_code));
+  Writer& watch = run.step_watch(rank);
+  const Stage stage = run.main(rank).stage();
+  const bool is_own = exit_code != ExitCode::kPeerLost;
+  watch.incident_at(kStep, Event::kSymptom, stage, why, is_own ? code(exit_code) : 0);
+  if (is_own && stage != Stage::kFetch) {
+    watch.incident_at(kStep, Event::kObservation, stage,
+                      "who=rank" + std::to_string(rank) + ".main state=S syscall=pause", 100 + rank);
+  }
+  watch.incident_at(kStep, Event::kEnding, Stage::kShutdown, why, code(exit_code));
   run.launch().incident(Event::kRankEnded, Stage::kNone, "", code(exit_code) << 8, rank);
 }
 
 void rank0_loses_peer(RunFolderBuilder& run) {
-  run.step_watch(0).incident_at(kStep, Event::kSymptom, Stage::kAllreduce, "deadline");
-  leave(run, 0, ExitCode::kPeerLost, "a peer is lost");
+  leave(run, 0, ExitCode::kPeerLost, "deadline: allreduce is past 500 ms");
 }
 
 template <int kReason>
@@ -194,9 +202,7 @@ void step_stuck(RunFolderBuilder& run) {
   begin_job(run);
   rank0_waits(run);
   main_in(run, 1, kEvent, kStage);
-  observe_main(run, 1, kStage, "state=R cpu_ms=9000");
-  run.step_watch(1).incident_at(kStep, Event::kSymptom, kStage, "deadline");
-  leave(run, 1, ExitCode::kStepStuck, "the step is stuck");
+  leave(run, 1, ExitCode::kStepStuck, "deadline: the step is past 500 ms");
   rank0_loses_peer(run);
 }
 // No observation at all: the watches' beats tell that the process lives.
@@ -223,17 +229,15 @@ void rank_killed(RunFolderBuilder& run) {
   rank0_waits(run);
   main_in(run, 1, Event::kAllreduceStarted, Stage::kAllreduce);
   run.launch().incident(Event::kRankEnded, Stage::kNone, "", kSigKill, 1);
-  run.step_watch(0).incident_at(kStep, Event::kSymptom, Stage::kAllreduce, "Connection reset by peer");
   observe_main(run, 0, Stage::kAllreduce, "state=gone cpu_ms=0");
-  leave(run, 0, ExitCode::kPeerLost, "a peer is lost");
+  leave(run, 0, ExitCode::kPeerLost, "Connection reset by peer");
 }
 void rank_stopped(RunFolderBuilder& run) {
   begin_job(run);
   rank0_waits(run);
   main_in(run, 1, Event::kForwardCalled, Stage::kForward);
-  run.step_watch(0).incident_at(kStep, Event::kSymptom, Stage::kAllreduce, "deadline");
   observe_main(run, 0, Stage::kForward, "state=T wchan=do_signal_stop cpu_ms=3");
-  leave(run, 0, ExitCode::kPeerLost, "a peer is lost");
+  rank0_loses_peer(run);
   run.launch().incident(Event::kRankEnded, Stage::kNone, "ended by launch", kSigKill, 1);
 }
 void rank_left(RunFolderBuilder& run) {
@@ -241,6 +245,14 @@ void rank_left(RunFolderBuilder& run) {
   rank0_waits(run);
   main_in(run, 1, Event::kForwardCalled, Stage::kForward);
   run.launch().incident(Event::kRankEnded, Stage::kNone, "", kExited3, 1);
+  rank0_loses_peer(run);
+}
+void main_threw(RunFolderBuilder& run) {
+  begin_job(run);
+  rank0_waits(run);
+  main_in(run, 1, Event::kForwardCalled, Stage::kForward);
+  run.main(1).incident(Event::kError, Stage::kForward, "bad shape\nwhere it was caught");
+  leave(run, 1, ExitCode::kFailure, "bad shape");
   rank0_loses_peer(run);
 }
 void all_wait(RunFolderBuilder& run) {
@@ -282,6 +294,10 @@ void ranks_disagree(RunFolderBuilder& run) {
 }
 void budget_spent(RunFolderBuilder& run) {
   begin_job(run);
+  for (int rank : {0, 1}) {
+    main_in(run, rank, Event::kAgreeing, Stage::kAgree);
+    run.main(rank).incident(Event::kLost, Stage::kAgree, "budget 101 dummy items over all ranks");
+  }
   for (int rank : {0, 1}) leave(run, rank, ExitCode::kErrorBudgetSpent, "101 dummies, 100 allowed");
 }
 void zygote_lost(RunFolderBuilder& run) {
@@ -400,11 +416,12 @@ const std::vector<Scenario>& scenarios() {
       {"RankKilled", rank_killed, of_rank(Kind::kRankKilled, 1, 71, Stage::kAllreduce)},
       {"RankStopped", rank_stopped, of_rank(Kind::kRankStopped, 1, 71, Stage::kForward)},
       {"RankLeft", rank_left, of_rank(Kind::kRankExited, 1, 71, Stage::kForward)},
+      {"MainThrew", main_threw, of_rank(Kind::kRankExited, 1, 71, Stage::kForward)},
       {"AllWait", all_wait, of_rank(Kind::kCollectiveStuck, -1, 71, Stage::kAllreduce, false)},
       {"ShardsUneven", shards_uneven, of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree)},
       {"ShardsPadded", shards_padded, recovered(of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree))},
       {"RanksDisagree", ranks_disagree, of_rank(Kind::kRanksDisagree, 1, -1, Stage::kAgree)},
-      {"BudgetSpent", budget_spent, of_rank(Kind::kErrorBudgetSpent, -1, 71, Stage::kStep)},
+      {"BudgetSpent", budget_spent, of_rank(Kind::kErrorBudgetSpent, -1, 71, Stage::kAgree)},
       {"ZygoteLost", zygote_lost, of_rank(Kind::kZygoteLost, 1, 71, Stage::kFetch)},
       {"WorkersStarved", workers_starved, of_rank(Kind::kWorkersStarved, 1, 71, Stage::kFetch)},
       {"NonFiniteLoss", non_finite_loss, of_rank(Kind::kNonFiniteLoss, 1, 71, Stage::kLoss)},

@@ -40,6 +40,7 @@ class Cell {
   // True once it has ended. 0: only looks. `pidfd` becomes readable then.
   bool wait(int deadline_ms);
   int pidfd() const { return init_.pidfd(); }
+  int pid() const { return init_.pid(); }
   // Asks it to end the ranks now, as at a deadline; then as usual. Does not wait.
   void end_now();
   // After `wait` gave true. A cell that ended without a result has that as its error.

@@ -22,7 +22,8 @@ class Books {
  public:
   // Holds what the message says; false when there will be no more messages.
   bool take_message(int socket);
-  void clean_up(const std::string& mark);
+  // Ends the cells and removes cgroups and folders.
+  void clean_up();
 
  private:
   std::map<std::string, UniqueFd> cells_;  // by cgroup
@@ -44,7 +45,7 @@ bool Books::take_message(int socket) {
   return send(socket, &answer, 1, MSG_NOSIGNAL) == 1;
 }
 
-void Books::clean_up(const std::string& mark) {
+void Books::clean_up() {
   constexpr int kCellDeadlineMs = 3'000;
   for (const auto& [cgroup, pidfd] : cells_) {
     syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
@@ -55,7 +56,6 @@ void Books::clean_up(const std::string& mark) {
     remove_cgroup(cgroup, ms_until(deadline_ns));
     wait_readable(pidfd.get(), deadline_ns);
   }
-  remove_cgroups_of(mark);
   std::error_code failed;
   for (const std::string& folder : folders_) fs::remove_all(folder, failed);
 }
@@ -83,7 +83,9 @@ int main_of_keeper(int socket, int gate_pid) {
     if (fds[0].revents != 0) break;
     if (fds[1].revents != 0 && !books.take_message(socket)) break;
   }
-  books.clean_up(mark);
+  books.clean_up();
+  // It may have died between making a cgroup and telling of it.
+  if (wait_readable(gate.get(), 0)) remove_cgroups_of(mark);
   return 0;
 }
 

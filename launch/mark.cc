@@ -35,7 +35,9 @@ bool is_stale(std::string_view name) {
   if (!name.starts_with(ours)) return false;
   int pid = 0;
   const auto parsed = std::from_chars(name.data() + ours.size(), name.data() + name.size(), pid);
-  return parsed.ec == std::errc() && pid > 0 && !name.starts_with(mark_of(pid));
+  if (parsed.ec != std::errc() || pid <= 0) return false;
+  // A dead one whose parent does not reap it keeps its entry.
+  return trace::process_state(pid).state == 'Z' || !name.starts_with(mark_of(pid));
 }
 
 }  // namespace batch71::launch

@@ -36,20 +36,25 @@ c10::intrusive_ptr<c10d::ProcessGroupGloo> connect_group(const Environment& env,
 }
 
 // Averages a bucket over all ranks, as DDP does by itself; a hook, so that its start is seen.
-class AveragingHook : public c10d::CppCommHookInterface<c10::intrusive_ptr<c10d::ProcessGroup>> {
+// (CppCommHookInterface would do, if libtorch exported what it calls.)
+class AveragingHook : public c10d::CommHookInterface {
  public:
-  AveragingHook(const c10::intrusive_ptr<c10d::ProcessGroup>& group,
-                std::function<void(int64_t)> on_bucket)
-      : CppCommHookInterface(group), on_bucket_(std::move(on_bucket)) {}
+  AveragingHook(c10::intrusive_ptr<c10d::ProcessGroup> group, std::function<void(int64_t)> on_bucket)
+      : group_(std::move(group)), on_bucket_(std::move(on_bucket)) {}
 
   c10::intrusive_ptr<c10::ivalue::Future> runHook(c10d::GradBucket& bucket) override {
     std::vector<at::Tensor> tensors{bucket.getBufferRef()};
     on_bucket_(static_cast<int64_t>(tensors[0].nbytes()));
-    tensors[0].div_(state_->getSize());
-    return state_->allreduce(tensors)->getFuture();
+    tensors[0].div_(group_->getSize());
+    return group_->allreduce(tensors)->getFuture();
+  }
+
+  at::Tensor parseHookResult(const c10::IValue& result) override {
+    return result.isTensor() ? result.toTensor() : result.toTensorVector().at(0);
   }
 
  private:
+  c10::intrusive_ptr<c10d::ProcessGroup> group_;
   std::function<void(int64_t)> on_bucket_;
 };
 

@@ -1,0 +1,42 @@
+// `batch71 faults`: what can go wrong, how it is really done, and what must be seen of it.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/commands.h"
+#include "faults/fault.h"
+
+namespace batch71::cli {
+namespace {
+
+void list() {
+  for (const faults::Fault& fault : faults::catalogue()) {
+    fmt::print("{:<22} {:<5} {}\n", fault.name, faults::name(fault.family), fault.says);
+  }
+}
+
+void show(const faults::Fault& fault) {
+  fmt::print("{} ({})\n  what       {}\n  how        {}\n  unguarded  {}\n  verdict    {} in {}\n",
+             fault.name, faults::name(fault.family), fault.says, fault.how, fault.unguarded,
+             fault.verdict, fault.stage);
+}
+
+}  // namespace
+
+void add_faults(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("faults", "The catalogue of faults");
+  command->require_subcommand(1);
+  command->add_subcommand("list", "One line a fault")->callback([&exit_code] {
+    list();
+    exit_code = 0;
+  });
+  auto name = std::make_shared<std::string>();
+  CLI::App* one = command->add_subcommand("show", "All that is known of one fault");
+  one->add_option("name", *name, "its name")->required();
+  one->callback([name, &exit_code] {
+    show(faults::find_fault(*name));
+    exit_code = 0;
+  });
+}
+
+}  // namespace batch71::cli

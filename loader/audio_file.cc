@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 
+#include "loader/batch_work.h"
 #include "loader/finite.h"
 #include "loader/wav_header.h"
 #include "trace/writer.h"
@@ -91,8 +92,7 @@ sf_count_t frames_wanted(const SF_INFO& info, const AudioSegment& segment) {
            "the manifest declares " + seconds(segment.duration_s) + ", the file has " + seconds(file_s));
   }
   const sf_count_t start = std::llround(segment.offset_s * rate);
-  // A duration that is a whole number of frames may come out a rounding error above it.
-  const auto declared = static_cast<sf_count_t>(std::ceil(segment.duration_s * rate - 1e-6));
+  const sf_count_t declared = declared_samples(segment.duration_s, info.samplerate);
   const sf_count_t wanted = std::min(declared, info.frames - start);
   if (wanted < 1) refuse(BadItem::kTruncated, segment, "no audio at " + seconds(segment.offset_s));
   return wanted;

@@ -1,0 +1,101 @@
+// Puts the parts together: plans, a source of batches, and what the training thread's trace tells.
+#include "loader/loader.h"
+
+#include "loader/batch_tensors.h"
+#include "loader/inline_source.h"
+#include "loader/loader_parts.h"
+#include "loader/pooled_source.h"
+
+namespace batch71::loader {
+namespace {
+
+std::string settings_text(const LoaderSpec& spec) {
+  const auto flag = [](bool value) { return value ? "True" : "False"; };  // as PyTorch prints them
+  const TrainDs& ds = spec.config.train_ds;
+  return "world_size=" + std::to_string(spec.world_size) + ", shuffle=" + flag(ds.shuffle) +
+         ", num_workers=" + std::to_string(ds.num_workers) + ", batch_size=" + std::to_string(ds.batch_size) +
+         ", persistent_workers=" + flag(ds.persistent_workers) + ", drop_last=" + flag(ds.drop_last) +
+         ", prefetch_factor=" + std::to_string(ds.prefetch_factor) + ", seed=" + std::to_string(ds.seed) +
+         ", features=" + ds.features;
+}
+
+SamplerSpec sampler_spec(const LoaderSpec& spec, const Dataset& dataset) {
+  const TrainDs& ds = spec.config.train_ds;
+  SamplerSpec sampler;
+  sampler.dataset_size = dataset.size();
+  sampler.rank = spec.rank;
+  sampler.world_size = spec.world_size;
+  sampler.sharded = ds.manifest_filepath.find("{rank}") != std::string::npos;
+  sampler.batch_size = ds.batch_size;
+  sampler.shuffle = ds.shuffle;
+  sampler.seed = ds.seed;
+  sampler.drop_last = ds.drop_last;
+  return sampler;
+}
+
+}  // namespace
+
+class Loader::Impl {
+ public:
+  Impl(LoaderSpec spec, trace::Writer& trace)
+      : trace_(trace),
+        parts_(std::make_shared<LoaderParts>(std::move(spec))),
+        sampler_(sampler_spec(parts_->spec, *parts_->dataset)) {
+    trace_.incident(trace::Event::kSettings, trace::Stage::kSetup, settings_text(parts_->spec));
+    const size_t batches = make_plan(sampler_, 0).batches.size();
+    const char* kind = sampler_.sharded ? "ShardSampler" : "DistributedSampler";
+    if (parts_->spec.config.train_ds.num_workers == 0) {
+      source_ = std::make_unique<InlineSource>(parts_, trace_);
+    } else {
+      source_ = std::make_unique<PooledSource>(parts_);
+    }
+    trace_.incident(trace::Event::kLoaderCreated, trace::Stage::kSetup,
+                    std::string("sampler=") + kind + ", num_batches=" + std::to_string(batches));
+  }
+
+  Dataset& dataset() { return *parts_->dataset; }
+  EpochPlan plan(int32_t epoch) const { return make_plan(sampler_, epoch); }
+  int64_t dummies_total() const { return parts_->dummies.total(); }
+
+  void start_epoch(EpochPlan plan) {
+    epoch_ = plan.epoch;
+    batches_left_ = plan.batches.size();
+    next_batch_ = 0;
+    source_->start_epoch(std::move(plan));
+  }
+
+  std::optional<Batch> next() {
+    if (batches_left_ == 0) return std::nullopt;
+    const trace::Place place{epoch_, next_batch_, -1};
+    trace_.begin(place);
+    trace_.record(trace::Event::kFetching, trace::Stage::kFetch);
+    BatchWork work = source_->take();
+    trace_.begin(place);
+    trace_.record(trace::Event::kFetched, trace::Stage::kStep, static_cast<int64_t>(work.items.size()),
+                  static_cast<int64_t>(work.dummies.size()));
+    --batches_left_;
+    ++next_batch_;
+    return make_batch(std::move(work), parts_->shape.channels(), *parts_->dataset, parts_->slots);
+  }
+
+ private:
+  trace::Writer& trace_;
+  std::shared_ptr<LoaderParts> parts_;
+  SamplerSpec sampler_;
+  std::unique_ptr<BatchSource> source_;
+  int32_t epoch_ = 0;
+  int32_t next_batch_ = 0;
+  size_t batches_left_ = 0;
+};
+
+Loader::Loader(LoaderSpec spec, trace::Writer& trace)
+    : impl_(std::make_unique<Impl>(std::move(spec), trace)) {}
+Loader::~Loader() = default;
+
+Dataset& Loader::dataset() { return impl_->dataset(); }
+EpochPlan Loader::plan(int32_t epoch) const { return impl_->plan(epoch); }
+void Loader::start_epoch(EpochPlan plan) { impl_->start_epoch(std::move(plan)); }
+std::optional<Batch> Loader::next() { return impl_->next(); }
+int64_t Loader::dummies_total() const { return impl_->dummies_total(); }
+
+}  // namespace batch71::loader

@@ -29,8 +29,7 @@ void RatioReporter::print(const std::vector<Ratio>& ratios) const {
       continue;
     }
     // Of a throughput, the ratio of the speeds: the inverse of that of the times.
-    const double value =
-        ratio.at_least ? to->second / of->second : of->second / to->second;
+    const double value = ratio.at_least ? to->second / of->second : of->second / to->second;
     std::printf("ratio %s / %s = %.3f", ratio.of.c_str(), ratio.to.c_str(), value);
     if (ratio.goal > 0) {
       const bool met = ratio.at_least ? value >= ratio.goal : value <= ratio.goal;

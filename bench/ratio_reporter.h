@@ -11,9 +11,9 @@
 namespace batch71::bench {
 
 struct Ratio {
-  std::string of;       // benchmark name
-  std::string to;       // the one it is held against
-  double goal = 0;      // 0: none, the ratio is only told
+  std::string of;         // benchmark name
+  std::string to;         // the one it is held against
+  double goal = 0;        // 0: none, the ratio is only told
   bool at_least = false;  // goal is a floor (throughput) instead of a ceiling (cost)
 };
 

@@ -81,8 +81,8 @@ BENCHMARK(trace_record_with_path)->Repetitions(3)->ReportAggregatesOnly(false);
 // file holds is read back. The ring is made large enough that nothing is overwritten.
 int64_t records_lost_at_kill() {
   const Folder folder;
-  auto* written = static_cast<int64_t*>(mmap(nullptr, sizeof(int64_t), PROT_READ | PROT_WRITE,
-                                             MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto* written = static_cast<int64_t*>(
+      mmap(nullptr, sizeof(int64_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   constexpr int64_t kEnough = 100'000;
   trace::WriterSpec large = spec();
   large.hot_slots = 1u << 22;
@@ -117,7 +117,5 @@ BENCHMARK(lost_at_kill)->Iterations(3)->Unit(benchmark::kMillisecond);
 
 int main(int argc, char** argv) {
   return batch71::bench::run_benchmarks(
-      argc, argv,
-      {{"trace_record", "bare_limit", 1.25},
-       {"trace_record_with_path", "bare_limit"}});
+      argc, argv, {{"trace_record", "bare_limit", 1.25}, {"trace_record_with_path", "bare_limit"}});
 }

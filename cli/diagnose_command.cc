@@ -19,8 +19,8 @@ void add_diagnose(CLI::App& app, int& exit_code) {
   command->add_option("folder", options->folder, "run folder, or `latest`")->capture_default_str();
   command->add_flag("--json", options->json, "for programs");
   command->callback([options, &exit_code] {
-    exit_code = diagnose::diagnose_command(options->folder, options->json,
-                                           isatty(STDOUT_FILENO) != 0);
+    exit_code =
+        diagnose::diagnose_command(options->folder, options->json, isatty(STDOUT_FILENO) != 0);
   });
 }
 

@@ -76,8 +76,10 @@ int exit_code_of(const std::vector<launch::RankEnd>& ends) {
 
 void print_end(const std::string& run_folder, const std::vector<launch::RankEnd>& ends) {
   for (const launch::RankEnd& end : ends) {
-    if (end.signal != 0) fmt::print(stderr, "rank {} was ended by signal {}\n", end.rank, end.signal);
-    if (end.deaf) fmt::print(stderr, "rank {} (pid {}) is deaf to SIGKILL and was left\n", end.rank, end.pid);
+    if (end.signal != 0)
+      fmt::print(stderr, "rank {} was ended by signal {}\n", end.rank, end.signal);
+    if (end.deaf)
+      fmt::print(stderr, "rank {} (pid {}) is deaf to SIGKILL and was left\n", end.rank, end.pid);
   }
   const diagnose::Diagnosis diagnosis = diagnose::diagnose(trace::read_run(run_folder));
   for (const diagnose::Verdict& verdict : diagnosis.verdicts) {
@@ -88,7 +90,8 @@ void print_end(const std::string& run_folder, const std::vector<launch::RankEnd>
 
 int run(const Options& options) {
   if (!fs::is_regular_file(options.config)) {
-    throw UsageError(options.config + ": no such config file; name a YAML file with a train_ds: section");
+    throw UsageError(options.config +
+                     ": no such config file; name a YAML file with a train_ds: section");
   }
   const std::string root = trace::trace_root();
   trace::prune(root, {});
@@ -129,16 +132,21 @@ int run(const Options& options) {
 
 void add_run(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("run", "Train under DDP on this machine, recorded and watched");
+  CLI::App* command =
+      app.add_subcommand("run", "Train under DDP on this machine, recorded and watched");
   command->add_option("-n,--ranks", options->ranks, "number of ranks")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
-  command->add_option("--config", options->config, "YAML with train_ds:, guards:, trainer:")->required();
-  command->add_option("--steps", options->steps, "stop after so many steps")->check(CLI::NonNegativeNumber);
-  command->add_option("--guards", options->guards, "off: deadlines of 30 minutes, as PyTorch has them")
+  command->add_option("--config", options->config, "YAML with train_ds:, guards:, trainer:")
+      ->required();
+  command->add_option("--steps", options->steps, "stop after so many steps")
+      ->check(CLI::NonNegativeNumber);
+  command
+      ->add_option("--guards", options->guards, "off: deadlines of 30 minutes, as PyTorch has them")
       ->check(CLI::IsMember({"on", "off"}))
       ->capture_default_str();
-  command->add_option("program", options->program, "a rank's program (after --); default: the reference");
+  command->add_option("program", options->program,
+                      "a rank's program (after --); default: the reference");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

@@ -8,8 +8,8 @@
 namespace batch71::cli {
 
 struct Overrides {
-  int64_t steps = -1;         // trainer.max_steps; -1: as the file says
-  bool guards_off = false;    // every deadline off, bad items stop their worker
+  int64_t steps = -1;       // trainer.max_steps; -1: as the file says
+  bool guards_off = false;  // every deadline off, bad items stop their worker
 };
 
 // Checks the user's file first (UsageError names its file and line), then writes `out_path` with the

@@ -55,8 +55,9 @@ std::string StatusLine::text() {
     line = fmt::format("epoch {} batch {}  loss {:.4f}", step->epoch, step->batch,
                        std::bit_cast<double>(step->arg0));
     if (newest_step_ns_ > first_step_ns_) {
-      line += fmt::format("  {:.0f} samples/s", static_cast<double>(samples_) * 1e9 /
-                                                    static_cast<double>(newest_step_ns_ - first_step_ns_));
+      line += fmt::format("  {:.0f} samples/s",
+                          static_cast<double>(samples_) * 1e9 /
+                              static_cast<double>(newest_step_ns_ - first_step_ns_));
     }
   } else {
     line = "starting";

@@ -12,7 +12,7 @@ namespace {
 
 struct Field {
   const char* name;
-  int64_t EpochSide::* value;
+  int64_t EpochSide::*value;
 };
 constexpr std::array<Field, 5> kMustAgree{{
     {"world_size", &EpochSide::world_size},
@@ -23,7 +23,7 @@ constexpr std::array<Field, 5> kMustAgree{{
 }};
 
 // The value that most ranks have; among equals the one of the lowest rank.
-int64_t majority(const std::vector<EpochSide>& sides, int64_t EpochSide::* value) {
+int64_t majority(const std::vector<EpochSide>& sides, int64_t EpochSide::*value) {
   std::map<int64_t, int> votes;
   for (const EpochSide& side : sides) ++votes[side.*value];
   int64_t best = sides[0].*value;
@@ -34,7 +34,7 @@ int64_t majority(const std::vector<EpochSide>& sides, int64_t EpochSide::* value
 }
 
 // The first rank that differs from the majority, -1 for none.
-int odd_one(const std::vector<EpochSide>& sides, int64_t EpochSide::* value) {
+int odd_one(const std::vector<EpochSide>& sides, int64_t EpochSide::*value) {
   const int64_t common = majority(sides, value);
   const auto odd = std::find_if(sides.begin(), sides.end(),
                                 [&](const EpochSide& side) { return side.*value != common; });
@@ -63,8 +63,9 @@ std::string disagreement(const std::vector<EpochSide>& sides) {
   for (const Field& field : kMustAgree) {
     const int rank = odd_one(sides, field.value);
     if (rank < 0) continue;
-    return fmt::format("kind=ranks_disagree rank={} what={} mine={:x} others={:x}", rank, field.name,
-                       sides[static_cast<size_t>(rank)].*field.value, majority(sides, field.value));
+    return fmt::format("kind=ranks_disagree rank={} what={} mine={:x} others={:x}", rank,
+                       field.name, sides[static_cast<size_t>(rank)].*field.value,
+                       majority(sides, field.value));
   }
   return {};
 }
@@ -73,8 +74,8 @@ std::string unevenness(const std::vector<EpochSide>& sides) {
   const int rank = odd_one(sides, &EpochSide::batches);
   if (rank < 0) return {};
   const EpochSide& odd = sides[static_cast<size_t>(rank)];
-  return fmt::format("kind=shards_uneven rank={} batches={} others={} samples={}", rank, odd.batches,
-                     majority(sides, &EpochSide::batches), odd.samples);
+  return fmt::format("kind=shards_uneven rank={} batches={} others={} samples={}", rank,
+                     odd.batches, majority(sides, &EpochSide::batches), odd.samples);
 }
 
 }  // namespace batch71::ddp

@@ -25,7 +25,8 @@ Classifier::Classifier(const ModelSpec& spec, uint64_t seed) {
   torch::manual_seed(seed);
   first_ = register_module("first", convolution(spec.channels, kHidden));
   second_ = register_module("second", convolution(kHidden, kHidden));
-  head_ = register_module("head", torch::nn::Linear(kHidden, std::max<int64_t>(spec.num_classes, 1)));
+  head_ =
+      register_module("head", torch::nn::Linear(kHidden, std::max<int64_t>(spec.num_classes, 1)));
 }
 
 at::Tensor Classifier::forward(const loader::Batch& batch) {

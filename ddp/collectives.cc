@@ -22,7 +22,8 @@ c10::intrusive_ptr<c10d::Store> connect_store(const Environment& env, Millis dea
   options.waitWorkers = false;
   options.timeout = deadline;
   auto tcp = c10::make_intrusive<c10d::TCPStore>(env.master_addr, options);
-  return c10::make_intrusive<c10d::PrefixStore>("batch71/" + std::to_string(env.restart_count), tcp);
+  return c10::make_intrusive<c10d::PrefixStore>("batch71/" + std::to_string(env.restart_count),
+                                                tcp);
 }
 
 c10::intrusive_ptr<c10d::ProcessGroupGloo> connect_group(const Environment& env, Millis startup,
@@ -39,7 +40,8 @@ c10::intrusive_ptr<c10d::ProcessGroupGloo> connect_group(const Environment& env,
 // (CppCommHookInterface would do, if libtorch exported what it calls.)
 class AveragingHook : public c10d::CommHookInterface {
  public:
-  AveragingHook(c10::intrusive_ptr<c10d::ProcessGroup> group, std::function<void(int64_t)> on_bucket)
+  AveragingHook(c10::intrusive_ptr<c10d::ProcessGroup> group,
+                std::function<void(int64_t)> on_bucket)
       : group_(std::move(group)), on_bucket_(std::move(on_bucket)) {}
 
   c10::intrusive_ptr<c10::ivalue::Future> runHook(c10d::GradBucket& bucket) override {
@@ -77,7 +79,8 @@ class Collectives::Impl {
   std::unique_ptr<c10d::Reducer> reducer;
 };
 
-Collectives::Collectives(const Environment& env, int startup_deadline_ms, int collective_deadline_ms)
+Collectives::Collectives(const Environment& env, int startup_deadline_ms,
+                         int collective_deadline_ms)
     : impl_(std::make_unique<Impl>()) {
   impl_->group = connect_group(env, Millis(startup_deadline_ms), Millis(collective_deadline_ms));
 }

@@ -46,13 +46,12 @@ void Ledger::append(const std::string& line) {
 
 void Ledger::consumed(const loader::Batch& batch, double loss, bool is_repeat) {
   if (fd_ < 0) return;
-  nlohmann::ordered_json line{{"rank", rank_}, {"epoch", batch.epoch}, {"batch", batch.batch},
-                              {"indices", batch.indices}};
+  nlohmann::ordered_json line{
+      {"rank", rank_}, {"epoch", batch.epoch}, {"batch", batch.batch}, {"indices", batch.indices}};
   line["dummies"] = nlohmann::json::array();
   for (const loader::DummyItem& dummy : batch.dummies) line["dummies"].push_back(dummy.index);
   for (int64_t i = 0; i < batch.features.size(0); ++i) {
-    line["checksums"].push_back(
-        checksum(batch.features[i], batch.lengths.data_ptr<int64_t>()[i]));
+    line["checksums"].push_back(checksum(batch.features[i], batch.lengths.data_ptr<int64_t>()[i]));
   }
   if (std::isfinite(loss)) line["loss"] = loss;
   if (is_repeat) line["repeat"] = true;
@@ -62,7 +61,8 @@ void Ledger::consumed(const loader::Batch& batch, double loss, bool is_repeat) {
 void Ledger::done(int64_t steps, int64_t dummies) {
   if (fd_ < 0) return;
   append(nlohmann::ordered_json{
-      {"rank", rank_}, {"done", true}, {"steps", steps}, {"dummies", dummies}}.dump());
+      {"rank", rank_}, {"done", true}, {"steps", steps}, {"dummies", dummies}}
+             .dump());
 }
 
 }  // namespace batch71::ddp

@@ -13,7 +13,8 @@ namespace {
 using trace::Event;
 using trace::Stage;
 
-std::shared_ptr<Model> make_model(const JobConfig& config, const Seams& seams, loader::Loader& loader) {
+std::shared_ptr<Model> make_model(const JobConfig& config, const Seams& seams,
+                                  loader::Loader& loader) {
   const auto featurizer = seams.featurizer();
   (void)config;
   return seams.model({featurizer->channels(), loader.dataset().num_classes()});
@@ -60,7 +61,8 @@ std::vector<EpochSide> StepLoop::gather(const EpochSide& mine) {
   trace_.incident(Event::kAgreementText, Stage::kAgree, to_text(mine));
   try {
     std::vector<EpochSide> sides;
-    for (const auto& row : collectives_.gather(mine.row())) sides.push_back(EpochSide::from_row(row));
+    for (const auto& row : collectives_.gather(mine.row()))
+      sides.push_back(EpochSide::from_row(row));
     enter(Event::kAgreed, Stage::kStep);
     return sides;
   } catch (const std::exception& error) {
@@ -137,8 +139,8 @@ StepLoop::Agreed StepLoop::agree_on_step(const std::optional<loader::Batch>& bat
   const std::vector<int64_t> all = sum({has_data, valid, dummies, step_, step_ * step_});
   const int64_t world = env_.world_size;
   if (all[3] != world * step_ || all[4] != world * step_ * step_ || all[0] % world != 0) {
-    const std::string odd = fmt::format("kind=ranks_disagree rank=-1 what=step mine={} ranks_with_data={}",
-                                        step_, all[0]);
+    const std::string odd = fmt::format(
+        "kind=ranks_disagree rank=-1 what=step mine={} ranks_with_data={}", step_, all[0]);
     trace_.incident(Event::kDisagreement, Stage::kAgree, odd);
     watch_.end_together(ExitCode::kRanksDisagree, odd);
   }
@@ -182,9 +184,9 @@ void StepLoop::train_on(const loader::Batch& batch, const Agreed& agreed) {
     last_loss_ = forward_and_backward(batch, agreed.valid);
     // Gradients are the same everywhere: so is what each rank sees here, before any weight changes.
     const auto parameters = model_->parameters();
-    const bool is_finite = std::all_of(parameters.begin(), parameters.end(), [](const at::Tensor& p) {
-      return p.grad().isfinite().all().item<bool>();
-    });
+    const bool is_finite =
+        std::all_of(parameters.begin(), parameters.end(),
+                    [](const at::Tensor& p) { return p.grad().isfinite().all().item<bool>(); });
     if (!is_finite) {
       watch_.end_together(ExitCode::kNonFiniteLoss,
                           fmt::format("the gradients of step {} are not finite", step_));

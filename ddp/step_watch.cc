@@ -87,7 +87,8 @@ int StepWatch::deadline_ms(Stage stage) const {
 }
 
 void StepWatch::run() {
-  trace::Writer trace(env_.run_folder, {trace::Role::kStepWatch, env_.rank, env_.world_size, -1, 0, 512});
+  trace::Writer trace(env_.run_folder,
+                      {trace::Role::kStepWatch, env_.rank, env_.world_size, -1, 0, 512});
   trace_ = &trace;
   while (!stopped_within(kBeatMs)) {
     check_own_stage();
@@ -121,7 +122,8 @@ void StepWatch::check_own_stage() {
   const uint64_t age_ms = (trace::monotonic_ns() - since_ns_) / kMillisecond;
   const Stage stage = stage_;
   const trace::Place place = place_;
-  const bool first_look = !observed_early_ && age_ms > static_cast<uint64_t>(guards_.observe_after_ms);
+  const bool first_look =
+      !observed_early_ && age_ms > static_cast<uint64_t>(guards_.observe_after_ms);
   observed_early_ = observed_early_ || first_look;
   lock.unlock();
   if (first_look) {
@@ -146,7 +148,8 @@ void StepWatch::check_peer(Peer& peer) {
   for (const trace::Entry& entry : peer.watch->new_incidents()) {
     if (entry.event == Event::kVerdict) heard_ = entry.text;
     if (entry.event == Event::kSymptom) {
-      raise({ExitCode::kPeerLost, entry.stage, fmt::format("rank {} reports: {}", peer.rank, entry.text), true});
+      raise({ExitCode::kPeerLost, entry.stage,
+             fmt::format("rank {} reports: {}", peer.rank, entry.text), true});
     }
   }
   if (peer.done || !peer.main->writer()) return;
@@ -185,7 +188,9 @@ void StepWatch::look_again() {
 
 // The lowest rank that beats speaks; the others repeat what it says, so that all print the same.
 std::string StepWatch::verdict() {
-  const auto until = [](int ms) { return trace::monotonic_ns() + static_cast<uint64_t>(ms) * kMillisecond; };
+  const auto until = [](int ms) {
+    return trace::monotonic_ns() + static_cast<uint64_t>(ms) * kMillisecond;
+  };
   const uint64_t patience_ns = until(2 * guards_.verdict_grace_ms);
   for (Peer& peer : peers_) {
     if (peer.rank > env_.rank) break;
@@ -218,7 +223,8 @@ void StepWatch::end(const Trouble& trouble) {
   trace_->incident_at(place, Event::kVerdict, Stage::kShutdown, line);
   trace_->incident_at(place, Event::kEnding, Stage::kShutdown, trouble.why,
                       static_cast<int64_t>(trouble.code));
-  std::fprintf(stderr, "[Rank %d] verdict: %s\n", env_.rank, line.empty() ? trouble.why.c_str() : line.c_str());
+  std::fprintf(stderr, "[Rank %d] verdict: %s\n", env_.rank,
+               line.empty() ? trouble.why.c_str() : line.c_str());
   std::fflush(nullptr);
   _exit(static_cast<int>(trouble.code));
 }

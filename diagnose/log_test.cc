@@ -107,8 +107,8 @@ TEST(Log, FiltersByRankBatchAndIndex) {
   }
   LogFilters filters = without_time();
   filters.ranks = {1};
-  filters.indices = parse_range("563-566");
-  filters.batches = parse_range("4-5");
+  filters.indices = parse_range("562-565");
+  filters.batches = parse_range("4-9");
   EXPECT_THAT(lines_of(run.read(), filters), ElementsAre("[Rank 1] __getitem__(564) called",
                                                          "[Rank 1] __getitem__(565) called"));
 }

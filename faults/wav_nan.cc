@@ -21,7 +21,9 @@ void to_floats_with_nan(const std::string& file) {
   std::vector<float> samples(frames, 0.1f);
   for (size_t i = 0; i < frames; i += 100) samples[i] = std::numeric_limits<float>::quiet_NaN();
 
-  const auto put = [&bytes](size_t at, auto value) { std::memcpy(&bytes[at], &value, sizeof value); };
+  const auto put = [&bytes](size_t at, auto value) {
+    std::memcpy(&bytes[at], &value, sizeof value);
+  };
   uint32_t rate_hz = 0;
   std::memcpy(&rate_hz, &bytes[24], sizeof rate_hz);
   const auto data_bytes = static_cast<uint32_t>(frames * sizeof(float));

@@ -30,10 +30,10 @@ enum class Stage : uint16_t {
   kCollate = 7,
   kQueueWait = 8,  // a worker without work
 
-  kSetup = 20,     // before the first epoch
-  kStep = 21,      // between the other stages of a step
-  kFetch = 22,     // main waits for a batch
-  kAgree = 23,     // collective: agreement before an epoch or a step
+  kSetup = 20,  // before the first epoch
+  kStep = 21,   // between the other stages of a step
+  kFetch = 22,  // main waits for a batch
+  kAgree = 23,  // collective: agreement before an epoch or a step
   kForward = 24,
   kLoss = 25,
   kBackward = 26,
@@ -44,44 +44,46 @@ enum class Stage : uint16_t {
 
 enum class Event : uint16_t {
   // Hot ring: stages. `arg0`, `arg1` and `text` as noted.
-  kGetitemCalled = 1,     // an item begins
-  kAudioOpening = 2,      // text: path
-  kAudioReading = 3,      // arg0: frames declared
-  kAudioLoaded = 4,       // arg0: channels, arg1: frames
-  kResampling = 5,        // arg0: from Hz, arg1: to Hz
+  kGetitemCalled = 1,  // an item begins
+  kAudioOpening = 2,   // text: path
+  kAudioReading = 3,   // arg0: frames declared
+  kAudioLoaded = 4,    // arg0: channels, arg1: frames
+  kResampling = 5,     // arg0: from Hz, arg1: to Hz
   kFeaturizing = 6,
-  kItemDone = 7,          // arg0: frames of features
-  kItemFailed = 8,        // text: why; the rank makes the dummy
+  kItemDone = 7,    // arg0: frames of features
+  kItemFailed = 8,  // text: why; the rank makes the dummy
   kQueueWaiting = 9,
-  kStepStarted = 10,      // stage kStep
+  kStepStarted = 10,  // stage kStep
   kFetching = 11,
-  kFetched = 12,          // arg0: items, arg1: dummies among them
-  kAgreeing = 13,         // arg0: which agreement (0 epoch, 1 step)
+  kFetched = 12,   // arg0: items, arg1: dummies among them
+  kAgreeing = 13,  // arg0: which agreement (0 epoch, 1 step)
   kAgreed = 14,
   kForwardCalled = 15,
-  kForwardDone = 16,      // loss is computed next
-  kLossDone = 17,         // arg0: bits of the double
+  kForwardDone = 16,  // loss is computed next
+  kLossDone = 17,     // arg0: bits of the double
   kBackwardCalled = 18,
   kAllreduceStarted = 19,  // arg0: bytes
   kAllreduceDone = 20,
   kOptimizerCalled = 21,
-  kStepDone = 22,         // arg0: bits of the global loss (double), arg1: valid samples over all ranks
-  kBeat = 23,             // a watch is alive; arg0: its oversleep in ns
+  kStepDone = 22,  // arg0: bits of the global loss (double), arg1: valid samples over all ranks
+  kBeat = 23,      // a watch is alive; arg0: its oversleep in ns
 
   // Incident log: rare, never overwritten.
-  kSettings = 100,        // text: "world_size=4, shuffle=True, ..." (DataLoader settings)
-  kLoaderCreated = 101,   // text: "sampler=DistributedSampler, num_batches=..."
-  kWorkerSpawned = 102,   // arg0: pid, arg1: worker * 65536 + generation
-  kWorkerExited = 103,    // arg0: wait status (waitpid encoding), arg1: worker * 65536 + generation; index: item at its mailbox's head or -1
-  kObservation = 104,     // arg0: pid seen, arg1: CPU time ns; text: see process_state.h
-  kKilledByWatch = 105,   // arg0: pid, arg1: worker * 65536 + generation
-  kDummy = 106,           // an item became a dummy; stage: where; text: "reason=... file=..." (see loader/dummy.h)
-  kError = 107,           // text: what was thrown, then the stack, one frame a line
-  kAgreementText = 108,   // text: this rank's side of an agreement, "key=value ..."
-  kDisagreement = 109,    // text: who is at odds and in what
-  kSymptom = 110,         // a collective failed or is past its deadline; text: the exception or "deadline"
-  kVerdict = 111,         // text: the verdict line that this rank prints
-  kEnding = 112,          // arg0: exit code; text: why
+  kSettings = 100,       // text: "world_size=4, shuffle=True, ..." (DataLoader settings)
+  kLoaderCreated = 101,  // text: "sampler=DistributedSampler, num_batches=..."
+  kWorkerSpawned = 102,  // arg0: pid, arg1: worker * 65536 + generation
+  kWorkerExited =
+      103,  // arg0: wait status (waitpid encoding), arg1: worker * 65536 + generation; index: item at its mailbox's head or -1
+  kObservation = 104,    // arg0: pid seen, arg1: CPU time ns; text: see process_state.h
+  kKilledByWatch = 105,  // arg0: pid, arg1: worker * 65536 + generation
+  kDummy =
+      106,  // an item became a dummy; stage: where; text: "reason=... file=..." (see loader/dummy.h)
+  kError = 107,          // text: what was thrown, then the stack, one frame a line
+  kAgreementText = 108,  // text: this rank's side of an agreement, "key=value ..."
+  kDisagreement = 109,   // text: who is at odds and in what
+  kSymptom = 110,  // a collective failed or is past its deadline; text: the exception or "deadline"
+  kVerdict = 111,  // text: the verdict line that this rank prints
+  kEnding = 112,   // arg0: exit code; text: why
   kRankEnded = 113,       // launch: arg0: wait status, arg1: rank
   kRankStarted = 114,     // launch: arg0: pid, arg1: rank
   kLost = 115,            // text: what this rank has lost (zygote, slots, tracing)

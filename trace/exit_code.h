@@ -8,16 +8,16 @@ namespace batch71 {
 
 enum class ExitCode : int {
   kDone = 0,
-  kFailure = 1,             // anything that has no code of its own (a bug, a failed gate)
-  kUsage = 2,               // bad command line, config or manifest: nothing was started
-  kErrorBudgetSpent = 20,   // more dummy items than `guards.error_budget` allows
-  kItemStuck = 21,          // an item is past its deadline and cannot be taken back
-  kZygoteLost = 22,         // the process that forks workers is gone or stopped
-  kPeerLost = 23,           // another rank is killed, stopped, stuck or silent
-  kRanksDisagree = 24,      // ranks differ in what they are about to do
-  kNonFiniteLoss = 25,      // the loss became NaN or infinite
-  kStepStuck = 26,          // this rank's own forward, loss, backward or optimizer is past its deadline
-  kInterrupted = 130,       // Ctrl-C, as shells report it
+  kFailure = 1,            // anything that has no code of its own (a bug, a failed gate)
+  kUsage = 2,              // bad command line, config or manifest: nothing was started
+  kErrorBudgetSpent = 20,  // more dummy items than `guards.error_budget` allows
+  kItemStuck = 21,         // an item is past its deadline and cannot be taken back
+  kZygoteLost = 22,        // the process that forks workers is gone or stopped
+  kPeerLost = 23,          // another rank is killed, stopped, stuck or silent
+  kRanksDisagree = 24,     // ranks differ in what they are about to do
+  kNonFiniteLoss = 25,     // the loss became NaN or infinite
+  kStepStuck = 26,     // this rank's own forward, loss, backward or optimizer is past its deadline
+  kInterrupted = 130,  // Ctrl-C, as shells report it
 };
 
 struct ExitCodeText {

@@ -32,7 +32,8 @@ Record slot_at(int fd, uint64_t area_at, uint64_t slot) {
 std::string text_at(int fd, uint64_t area_at, uint32_t area_bytes, uint32_t stamp) {
   if (stamp == 0 || area_bytes == 0) return {};
   const uint64_t offset = (uint64_t{stamp} - 1) * kTextAlign % area_bytes;
-  const uint64_t length = std::min<uint64_t>(kMaxTextBytes + sizeof(TextHeader), area_bytes - offset);
+  const uint64_t length =
+      std::min<uint64_t>(kMaxTextBytes + sizeof(TextHeader), area_bytes - offset);
   const std::vector<char> first = read_at(fd, area_at + offset, length);
   const std::vector<char> second = read_at(fd, area_at + offset, length);
   // The entry was cut out of its area: as if it began at 0.

@@ -31,23 +31,37 @@ struct Syscall {
   bool takes_fd;
 };
 constexpr Syscall kSyscalls[] = {
-    {SYS_read, "read", true},           {SYS_pread64, "pread64", true},
-    {SYS_readv, "readv", true},         {SYS_write, "write", true},
-    {SYS_lseek, "lseek", true},         {SYS_fsync, "fsync", true},
-    {SYS_recvmsg, "recvmsg", true},     {SYS_recvfrom, "recvfrom", true},
-    {SYS_sendmsg, "sendmsg", true},     {SYS_sendto, "sendto", true},
-    {SYS_connect, "connect", true},     {SYS_flock, "flock", true},
-    {SYS_epoll_pwait, "epoll_pwait", true}, {SYS_openat, "openat", false},
-    {SYS_futex, "futex", false},        {SYS_ppoll, "ppoll", false},
-    {SYS_close, "close", true},         {SYS_wait4, "wait4", false},
-    {SYS_waitid, "waitid", false},      {SYS_nanosleep, "nanosleep", false},
+    {SYS_read, "read", true},
+    {SYS_pread64, "pread64", true},
+    {SYS_readv, "readv", true},
+    {SYS_write, "write", true},
+    {SYS_lseek, "lseek", true},
+    {SYS_fsync, "fsync", true},
+    {SYS_recvmsg, "recvmsg", true},
+    {SYS_recvfrom, "recvfrom", true},
+    {SYS_sendmsg, "sendmsg", true},
+    {SYS_sendto, "sendto", true},
+    {SYS_connect, "connect", true},
+    {SYS_flock, "flock", true},
+    {SYS_epoll_pwait, "epoll_pwait", true},
+    {SYS_openat, "openat", false},
+    {SYS_futex, "futex", false},
+    {SYS_ppoll, "ppoll", false},
+    {SYS_close, "close", true},
+    {SYS_wait4, "wait4", false},
+    {SYS_waitid, "waitid", false},
+    {SYS_nanosleep, "nanosleep", false},
     {SYS_clock_nanosleep, "clock_nanosleep", false},
-    {SYS_newfstatat, "newfstatat", false},  {SYS_statx, "statx", false},
+    {SYS_newfstatat, "newfstatat", false},
+    {SYS_statx, "statx", false},
     {SYS_fstat, "fstat", true},
 #if defined(__x86_64__)
-    {SYS_open, "open", false},          {SYS_stat, "stat", false},
-    {SYS_poll, "poll", false},          {SYS_pause, "pause", false},
-    {SYS_epoll_wait, "epoll_wait", true},   {SYS_select, "select", false},
+    {SYS_open, "open", false},
+    {SYS_stat, "stat", false},
+    {SYS_poll, "poll", false},
+    {SYS_pause, "pause", false},
+    {SYS_epoll_wait, "epoll_wait", true},
+    {SYS_select, "select", false},
 #endif
 };
 
@@ -59,8 +73,8 @@ void parse_stat(const std::string& stat, ProcessState& out) {
   for (std::string word; fields >> word;) field.push_back(word);
   if (field.size() < 20) return;
   out.state = field[0][0];
-  const uint64_t clock_ticks = std::strtoull(field[11].c_str(), nullptr, 10) +
-                               std::strtoull(field[12].c_str(), nullptr, 10);
+  const uint64_t clock_ticks =
+      std::strtoull(field[11].c_str(), nullptr, 10) + std::strtoull(field[12].c_str(), nullptr, 10);
   static const auto kTicksPerSecond = static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
   out.cpu_ns = clock_ticks * (1'000'000'000 / kTicksPerSecond);
   out.start_ticks = std::strtoull(field[19].c_str(), nullptr, 10);

@@ -13,17 +13,17 @@
 namespace batch71::trace {
 
 struct ProcessState {
-  char state = 0;           // R, S, D, T, t, Z, X as in ps; 0: gone
-  std::string wchan;        // kernel function it sleeps in, "" when it runs or is hidden
-  int64_t syscall = -1;     // number, -1 when running or hidden
-  std::string syscall_name; // "read", "futex", "openat", ... or the number
-  int fd = -1;              // first argument where the call takes a descriptor
-  std::string file;         // readlink of that descriptor
-  uint64_t cpu_ns = 0;      // user + system time of the thread group
-  uint64_t start_ticks = 0; // field 22 of stat
+  char state = 0;            // R, S, D, T, t, Z, X as in ps; 0: gone
+  std::string wchan;         // kernel function it sleeps in, "" when it runs or is hidden
+  int64_t syscall = -1;      // number, -1 when running or hidden
+  std::string syscall_name;  // "read", "futex", "openat", ... or the number
+  int fd = -1;               // first argument where the call takes a descriptor
+  std::string file;          // readlink of that descriptor
+  uint64_t cpu_ns = 0;       // user + system time of the thread group
+  uint64_t start_ticks = 0;  // field 22 of stat
 };
 
-ProcessState process_state(int pid);         // the main thread of `pid`, CPU of all its threads
+ProcessState process_state(int pid);  // the main thread of `pid`, CPU of all its threads
 ProcessState thread_state(int pid, int tid);
 
 // "state=S wchan=pipe_read syscall=read fd=7 file=/corpus/a.wav cpu_ms=12", and back.

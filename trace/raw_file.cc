@@ -56,9 +56,9 @@ std::string printable(std::string_view bytes) {
   while (!bytes.empty()) {
     const auto lead = static_cast<unsigned char>(bytes[0]);
     const size_t length = utf8_length(lead);
-    const bool is_control = (lead < 0x20 && lead != '\n') || lead == 0x7F ||
-                            (lead == 0xC2 && bytes.size() > 1 &&
-                             static_cast<unsigned char>(bytes[1]) < 0xA0);
+    const bool is_control =
+        (lead < 0x20 && lead != '\n') || lead == 0x7F ||
+        (lead == 0xC2 && bytes.size() > 1 && static_cast<unsigned char>(bytes[1]) < 0xA0);
     if (is_control || !is_sequence(bytes, length)) {
       out += '?';
       bytes.remove_prefix(1);
@@ -83,10 +83,10 @@ uint64_t TickClock::monotonic_ns(uint64_t ticks) const {
   auto after = std::lower_bound(anchors_.begin(), anchors_.end(), ticks,
                                 [](const Anchor& a, uint64_t t) { return a.ticks < t; });
   const Anchor& anchor = after == anchors_.begin() ? *after : *(after - 1);
-  const double delta_ticks =
-      ticks >= anchor.ticks ? static_cast<double>(ticks - anchor.ticks)
-                            : -static_cast<double>(anchor.ticks - ticks);
-  const double ns = static_cast<double>(anchor.monotonic_ns) + delta_ticks * 1e9 / ticks_per_second_;
+  const double delta_ticks = ticks >= anchor.ticks ? static_cast<double>(ticks - anchor.ticks)
+                                                   : -static_cast<double>(anchor.ticks - ticks);
+  const double ns =
+      static_cast<double>(anchor.monotonic_ns) + delta_ticks * 1e9 / ticks_per_second_;
   return ns > 0 && ns < 9e18 ? static_cast<uint64_t>(ns) : 0;
 }
 
@@ -114,11 +114,10 @@ std::optional<FileLayout> check_header(const FileHeader& header, std::string* wh
            std::to_string(kVersion);
     return std::nullopt;
   }
-  const bool fits = std::has_single_bit(header.hot_slots) && header.hot_slots <= kMaxSlots &&
-                    header.incident_slots <= kMaxSlots &&
-                    std::has_single_bit(header.hot_text_bytes) &&
-                    header.hot_text_bytes <= kMaxTextAreaBytes &&
-                    header.incident_text_bytes <= kMaxTextAreaBytes;
+  const bool fits =
+      std::has_single_bit(header.hot_slots) && header.hot_slots <= kMaxSlots &&
+      header.incident_slots <= kMaxSlots && std::has_single_bit(header.hot_text_bytes) &&
+      header.hot_text_bytes <= kMaxTextAreaBytes && header.incident_text_bytes <= kMaxTextAreaBytes;
   if (!fits) {
     *why = "damaged header (impossible sizes)";
     return std::nullopt;

@@ -95,9 +95,9 @@ std::vector<Entry> entries(const Copies& copies, const TickClock& clock, bool in
   std::vector<Entry> out;
   for (const Record& record : accepted_records(copies, records_at, slots)) {
     out.push_back(to_entry(record, clock, incidents));
-    out.back().text = stable_text(area(copies.first, text_at, text_at + text_bytes),
-                                  area(copies.second, text_at, text_at + text_bytes), text_bytes,
-                                  record.text);
+    out.back().text =
+        stable_text(area(copies.first, text_at, text_at + text_bytes),
+                    area(copies.second, text_at, text_at + text_bytes), text_bytes, record.text);
   }
   return out;
 }

@@ -51,20 +51,20 @@ struct FileHeader {
   uint64_t magic;
   uint32_t version;
   uint32_t header_bytes;
-  uint32_t hot_slots;        // a power of two
+  uint32_t hot_slots;  // a power of two
   uint32_t incident_slots;
-  uint32_t hot_text_bytes;   // a power of two
+  uint32_t hot_text_bytes;  // a power of two
   uint32_t incident_text_bytes;
   uint32_t clock_kind;
   uint32_t role;
-  int32_t rank;        // -1: none (launch)
+  int32_t rank;  // -1: none (launch)
   int32_t world_size;
   int32_t worker;      // -1: none
   int32_t generation;  // of the worker: 0 first, +1 with every replacement
   int32_t pid;         // in the writer's pid namespace
   int32_t tid;
-  uint64_t pid_start_ticks;  // field 22 of /proc/PID/stat
-  uint64_t pid_namespace;    // inode of /proc/self/ns/pid
+  uint64_t pid_start_ticks;   // field 22 of /proc/PID/stat
+  uint64_t pid_namespace;     // inode of /proc/self/ns/pid
   uint64_t ticks_per_second;  // an estimate; two distant anchors are better
   uint64_t incidents_lost;    // incidents that found the log or its text area full
   uint64_t reserved[2];

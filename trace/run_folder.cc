@@ -51,7 +51,8 @@ uint64_t size_of(const fs::path& folder) {
   uint64_t total = 0;
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator(folder, failed)) {
-    const uintmax_t size = fs::is_regular_file(entry.symlink_status()) ? entry.file_size(failed) : 0;
+    const uintmax_t size =
+        fs::is_regular_file(entry.symlink_status()) ? entry.file_size(failed) : 0;
     if (!failed) total += size;
   }
   return total;
@@ -79,8 +80,7 @@ std::string create_run_folder(const std::string& root) {
   localtime_r(&now, &local);
   std::array<char, 32> stamp{};
   std::strftime(stamp.data(), stamp.size(), "%Y%m%d-%H%M%S", &local);
-  const std::string base =
-      root + "/run-" + stamp.data() + "-" + std::to_string(getpid());
+  const std::string base = root + "/run-" + stamp.data() + "-" + std::to_string(getpid());
   // One process may start several runs within a second.
   for (int attempt = 0; attempt < 1000; ++attempt) {
     const std::string path = attempt == 0 ? base : base + "." + std::to_string(attempt);

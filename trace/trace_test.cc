@@ -40,7 +40,8 @@ class TraceTest : public ::testing::Test {
     return timeline.value_or(Timeline{});
   }
 
-  std::string root_ = fs::temp_directory_path() / ("batch71-trace-test-" + std::to_string(getpid()));
+  std::string root_ =
+      fs::temp_directory_path() / ("batch71-trace-test-" + std::to_string(getpid()));
   std::string folder_;
   const WriterSpec worker_ = {Role::kWorker, 1, 4, 0, 2, 64};
 };
@@ -92,7 +93,8 @@ TEST_F(TraceTest, TheHotRingWrapsAndKeepsTheNewestWithTheirTexts) {
 
 TEST_F(TraceTest, AFloodOfDummiesLeavesRoomForTheVerdict) {
   Writer writer(folder_, worker_);
-  for (int i = 0; i < 5'000; ++i) writer.incident(Event::kDummy, Stage::kAudioOpen, "reason=missing");
+  for (int i = 0; i < 5'000; ++i)
+    writer.incident(Event::kDummy, Stage::kAudioOpen, "reason=missing");
   writer.incident(Event::kVerdict, Stage::kShutdown, "the end of the story");
   const Timeline timeline = read_back(writer.path());
   EXPECT_EQ(timeline.incidents.back().text, "the end of the story");
@@ -290,7 +292,8 @@ TEST(ProcessStateTest, ABlockedReaderShowsItsCallAndItsFile) {
   EXPECT_EQ(state.state, 'S');
   EXPECT_EQ(state.syscall_name, "read");
   EXPECT_EQ(state.file, fifo);
-  const std::optional<ProcessState> parsed = parse_process_state("who=rank1.worker0 " + to_text(state));
+  const std::optional<ProcessState> parsed =
+      parse_process_state("who=rank1.worker0 " + to_text(state));
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->file, fifo);
   EXPECT_EQ(parsed->state, 'S');

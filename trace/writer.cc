@@ -50,10 +50,8 @@ bool is_flood_prone(Event event) {
     case Event::kKilledByWatch:
     case Event::kDummy:
     case Event::kError:
-    case Event::kUnkillable:
-      return true;
-    default:
-      return false;
+    case Event::kUnkillable: return true;
+    default: return false;
   }
 }
 

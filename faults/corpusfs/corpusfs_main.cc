@@ -41,8 +41,10 @@ int main_of_corpusfs(int argc, char** argv) {
     serve_folder(folder, rules, log, say_ready);
     return static_cast<int>(ExitCode::kFailure);
   }
-  if (!watched.empty()) await_open(watched, log, say_ready);
-  else writer = await_fifo_reader(fifo, log, say_ready);
+  if (!watched.empty())
+    await_open(watched, log, say_ready);
+  else
+    writer = await_fifo_reader(fifo, log, say_ready);
   pause();
   return 0;
 }

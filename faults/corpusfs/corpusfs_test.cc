@@ -1,3 +1,4 @@
+// The corpus server and the watchers, each strike on a real reader in a cell.
 #include <gmock/gmock.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -83,8 +84,9 @@ std::string rule(const std::string& op, const std::string& action) {
 
 TEST_F(CorpusFs, ServesTheFolderAsItIs) {
   const CellResult result =
-      launch::run_cell(job("[]", "cat corpus/en/a.wav corpus/en/b.wav; ls corpus/en; "
-                                 "echo x 2>/dev/null > corpus/en/a.wav || echo read-only"));
+      launch::run_cell(job("[]",
+                           "cat corpus/en/a.wav corpus/en/b.wav; ls corpus/en; "
+                           "echo x 2>/dev/null > corpus/en/a.wav || echo read-only"));
   EXPECT_EQ(result.error, "");
   EXPECT_EQ(output(), "soundothera.wav\nb.wav\nread-only\n");
   EXPECT_TRUE(result.leftovers.empty()) << to_json(result);
@@ -107,7 +109,8 @@ TEST_F(CorpusFs, LogsEachOperationOnce) {
 }
 
 TEST_F(CorpusFs, BlockedReaderDiesOfItsSignal) {
-  const CellResult result = launch::run_cell(job(rule("read", "block"), "exec cat corpus/en/a.wav"));
+  const CellResult result =
+      launch::run_cell(job(rule("read", "block"), "exec cat corpus/en/a.wav"));
   EXPECT_EQ(result.reason, "deadline");
   EXPECT_EQ(result.ranks[0].signal, SIGTERM);
   EXPECT_EQ(strikes().at(0)["pid"], result.ranks[0].pid);
@@ -124,8 +127,7 @@ TEST_F(CorpusFs, DeafReaderIsLeftAndGoesWithItsServer) {
 
 TEST_F(CorpusFs, OpenAndLookupBlockToo) {
   for (const std::string op : {"open", "lookup"}) {
-    const CellResult result =
-        launch::run_cell(job(rule(op, "block"), "exec cat corpus/en/a.wav"));
+    const CellResult result = launch::run_cell(job(rule(op, "block"), "exec cat corpus/en/a.wav"));
     EXPECT_EQ(result.reason, "deadline") << op;
     EXPECT_TRUE(result.leftovers.empty()) << to_json(result);
   }
@@ -139,7 +141,8 @@ TEST_F(CorpusFs, KillsTheReader) {
 }
 
 TEST_F(CorpusFs, StopsTheReader) {
-  launch::Cell cell(job(rule("read", "stop_reader"), "cat corpus/en/a.wav & "
+  launch::Cell cell(job(rule("read", "stop_reader"),
+                        "cat corpus/en/a.wav & "
                         "until grep -q '^State:.T' /proc/$!/status; do sleep 0.01; done; "
                         "echo stopped; kill -CONT $!; wait $!"));
   ASSERT_TRUE(cell.wait(10'000));

@@ -31,7 +31,8 @@ std::string strike_log(const std::string& folder) { return folder + "/strikes.js
 launch::CellSpec deaf_job(const std::string& folder) {
   fs::create_directories(folder + "/corpus");
   std::ofstream(folder + "/corpus/a.wav") << "sound";
-  std::ofstream(folder + "/rules.json") << R"([{"path":"a.wav","op":"read","action":"block_deaf"}])";
+  std::ofstream(folder + "/rules.json")
+      << R"([{"path":"a.wav","op":"read","action":"block_deaf"}])";
   launch::CellSpec spec;
   spec.case_folder = folder;
   spec.ranks.argv = {"cat", folder + "/corpus/a.wav"};
@@ -39,8 +40,13 @@ launch::CellSpec deaf_job(const std::string& folder) {
   spec.ranks.deadline_ms = 60'000;
   launch::HelperSpec& server = spec.helpers.emplace_back();
   server.name = "files";
-  server.argv = {launch::sibling_program("corpusfs"), "--folder", folder + "/corpus", "--rules",
-                 folder + "/rules.json", "--strikes", strike_log(folder)};
+  server.argv = {launch::sibling_program("corpusfs"),
+                 "--folder",
+                 folder + "/corpus",
+                 "--rules",
+                 folder + "/rules.json",
+                 "--strikes",
+                 strike_log(folder)};
   return spec;
 }
 

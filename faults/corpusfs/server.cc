@@ -111,8 +111,8 @@ void on_lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
 void on_getattr(fuse_req_t request, fuse_ino_t inode, fuse_file_info*) {
   Server& server = server_of(request);
   struct stat info {};
-  if (fstatat(server.root.get(), server.inodes.path(inode).c_str(), &info,
-              AT_SYMLINK_NOFOLLOW) != 0) {
+  if (fstatat(server.root.get(), server.inodes.path(inode).c_str(), &info, AT_SYMLINK_NOFOLLOW) !=
+      0) {
     fuse_reply_err(request, errno);
     return;
   }
@@ -125,8 +125,10 @@ void on_readlink(fuse_req_t request, fuse_ino_t inode) {
   std::array<char, PATH_MAX + 1> target{};
   const ssize_t length = readlinkat(server.root.get(), server.inodes.path(inode).c_str(),
                                     target.data(), target.size() - 1);
-  if (length < 0) fuse_reply_err(request, errno);
-  else fuse_reply_readlink(request, target.data());
+  if (length < 0)
+    fuse_reply_err(request, errno);
+  else
+    fuse_reply_readlink(request, target.data());
 }
 
 void on_open(fuse_req_t request, fuse_ino_t inode, fuse_file_info* file) {
@@ -153,8 +155,10 @@ void on_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
   if (!let_pass(request, Op::kRead, server.inodes.path(inode))) return;
   std::vector<char> buffer(size);
   const ssize_t length = pread(static_cast<int>(file->fh), buffer.data(), size, offset);
-  if (length < 0) fuse_reply_err(request, errno);
-  else fuse_reply_buf(request, buffer.data(), static_cast<size_t>(length));
+  if (length < 0)
+    fuse_reply_err(request, errno);
+  else
+    fuse_reply_buf(request, buffer.data(), static_cast<size_t>(length));
 }
 
 void on_release(fuse_req_t request, fuse_ino_t, fuse_file_info* file) {

@@ -21,12 +21,9 @@ StrikeLog::StrikeLog(const std::string& path)
 
 void StrikeLog::struck(int pid, const std::string& path, std::string_view op,
                        std::string_view action) const {
-  const nlohmann::ordered_json entry{{"state", "struck"},
-                                     {"monotonic_ns", trace::monotonic_ns()},
-                                     {"pid", pid},
-                                     {"path", path},
-                                     {"op", op},
-                                     {"action", action}};
+  const nlohmann::ordered_json entry{{"state", "struck"}, {"monotonic_ns", trace::monotonic_ns()},
+                                     {"pid", pid},        {"path", path},
+                                     {"op", op},          {"action", action}};
   const std::string line =
       entry.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
   (void)!write(fd_.get(), line.data(), line.size());

@@ -13,7 +13,8 @@ namespace batch71::faults {
 // Throw std::runtime_error.
 
 // Any file: by inotify.
-void await_open(const std::string& path, const StrikeLog& log, const std::function<void()>& on_ready);
+void await_open(const std::string& path, const StrikeLog& log,
+                const std::function<void()>& on_ready);
 // A FIFO: becomes its writer, so that the reader's open returns and its read blocks. Returns the
 // descriptor; nothing is ever written to it.
 [[nodiscard]] launch::UniqueFd await_fifo_reader(const std::string& path, const StrikeLog& log,

@@ -14,7 +14,7 @@
 namespace batch71::loader {
 namespace {
 
-constexpr int kMostFrames = 32;
+constexpr int kMostFrames = 16;
 
 struct ThreadStack {
   bool armed = false;

@@ -20,6 +20,11 @@
 #include "trace/reader.h"
 #include "trace/run_folder.h"
 
+// Code of a user: with a name that the program exports, as its stack traces need.
+namespace user {
+[[gnu::noinline]] void look_up_phoneme() { throw std::runtime_error("no such phoneme"); }
+}  // namespace user
+
 namespace batch71::loader {
 namespace {
 
@@ -200,11 +205,11 @@ TEST_F(WorkerPoolTest, DeliversTheSameBitsForAnyNumberOfWorkers) {
 TEST_F(WorkerPoolTest, AThrownExceptionCostsOneSampleAndNamesItsStack) {
   for (const int workers : {0, 2}) {
     // With 0 workers the error is in the training thread's trace, which this test does not write.
-    expect_only_dummy(workers, at_index(9, [] { throw std::runtime_error("no such phoneme"); }), 9, BadItem::kThrew);
+    expect_only_dummy(workers, at_index(9, user::look_up_phoneme), 9, BadItem::kThrew);
   }
   const auto errors = incidents(Event::kError);
   ASSERT_FALSE(errors.empty());
-  EXPECT_THAT(errors[0].text, AllOf(HasSubstr("no such phoneme"), HasSubstr("ActingFeaturizer::process")));
+  EXPECT_THAT(errors[0].text, AllOf(HasSubstr("no such phoneme"), HasSubstr("\n  user::look_up_phoneme()")));
   EXPECT_EQ(errors[0].index, 9);
 }
 
@@ -283,7 +288,10 @@ TEST_F(WorkerPoolTest, WithoutPersistentWorkersEachEpochHasFreshOnes) {
   const std::vector<Seen> first = epoch(*loader);
   epoch(*loader, 1);
   EXPECT_EQ(epoch(*loader), first);
-  EXPECT_EQ(incidents(Event::kWorkerSpawned).size(), 6u);
+  for (const std::string generation : {"g0", "g1", "g2"}) {
+    EXPECT_TRUE(fs::exists(folder_ + "/rank0.worker0." + generation + ".b71") ||
+                fs::exists(folder_ + "/rank0.worker1." + generation + ".b71"));
+  }
   EXPECT_THAT(incidents(Event::kWorkerExited), IsEmpty());
 }
 

@@ -24,10 +24,9 @@ struct RuleEntry {
 
 // What was seen or said comes before what is inferred from silence, a cause before a symptom.
 constexpr RuleEntry kRules[] = {
-    {disagreements, false}, {losses, false},       {policies, false},
-    {stuck_items, false},   {stuck_steps, false},  {stopped_ranks, false},
-    {lost_ranks, false},    {bad_items, false},    {lagging_items, true},
-    {lagging_ranks, true},  {blameless_wait, true},
+    {disagreements, false}, {losses, false},        {policies, false},      {stuck_items, false},
+    {stuck_steps, false},   {stopped_ranks, false}, {lost_ranks, false},    {bad_items, false},
+    {lagging_items, true},  {lagging_ranks, true},  {blameless_wait, true},
 };
 
 // Earliest first; then by place, so that every reader of the same traces says the same.
@@ -58,8 +57,8 @@ void drop_consequences(std::vector<Verdict>& verdicts) {
 
 bool merely_waits(const RunFacts& facts, const RankFacts& rank) {
   const bool in_collective = rank.newest != nullptr && is_collective(rank.newest->stage);
-  const bool felt_it = std::any_of(
-      facts.incidents.begin(), facts.incidents.end(), [&](const Incident& incident) {
+  const bool felt_it =
+      std::any_of(facts.incidents.begin(), facts.incidents.end(), [&](const Incident& incident) {
         return incident.entry->event == trace::Event::kSymptom && incident.rank() == rank.rank &&
                is_collective(incident.entry->stage);
       });
@@ -80,9 +79,8 @@ void name_who_waits(const RunFacts& facts, std::vector<Verdict>& verdicts) {
 }
 
 bool all_done(const RunFacts& facts) {
-  return !facts.ranks.empty() &&
-         std::all_of(facts.ranks.begin(), facts.ranks.end(),
-                     [](const auto& entry) { return entry.second.done; });
+  return !facts.ranks.empty() && std::all_of(facts.ranks.begin(), facts.ranks.end(),
+                                             [](const auto& entry) { return entry.second.done; });
 }
 
 Verdict nothing_wrong(const RunFacts& facts, bool silent) {
@@ -100,7 +98,8 @@ Verdict nothing_wrong(const RunFacts& facts, bool silent) {
     verdict.sure = false;
   } else if (silent) {
     verdict.evidence.push_back(
-        "all traces end at the same moment, without a word: the job was killed or stopped as a whole");
+        "all traces end at the same moment, without a word: the job was killed or stopped as a "
+        "whole");
     verdict.sure = false;
   } else {
     verdict.evidence.push_back("in progress, and nobody is older than expected");
@@ -120,8 +119,9 @@ std::string state_of(const RunFacts& facts, const RankFacts& rank,
     return "stands still";
   }
   if (rank.ending || rank.wait_status) {
-    return rank.killed_by() != 0 && !rank.ending ? "killed"
-                                                 : fmt::format("ended, code {}", rank.exit_code().value_or(-1));
+    return rank.killed_by() != 0 && !rank.ending
+               ? "killed"
+               : fmt::format("ended, code {}", rank.exit_code().value_or(-1));
   }
   if (rank.newest == nullptr) return "unknown";
   if (is_collective(rank.newest->stage)) return "waits";
@@ -135,7 +135,8 @@ std::string awaited_by(const RankFacts& rank, const std::vector<Verdict>& verdic
       return fmt::format("worker {}", verdict.worker);
     }
     const auto& waiting = verdict.waiting;
-    if (verdict.rank >= 0 && std::find(waiting.begin(), waiting.end(), rank.rank) != waiting.end()) {
+    if (verdict.rank >= 0 &&
+        std::find(waiting.begin(), waiting.end(), rank.rank) != waiting.end()) {
       return fmt::format("rank {}", verdict.rank);
     }
   }
@@ -169,13 +170,12 @@ std::vector<std::string> problems(const trace::RunTrace& run, const RunFacts& fa
       out.push_back(source(timeline) + ": " + as_one_line(problem));
     }
     if (timeline.incidents_lost > 0) {
-      out.push_back(fmt::format("{}: {} incidents did not fit", source(timeline),
-                                timeline.incidents_lost));
+      out.push_back(
+          fmt::format("{}: {} incidents did not fit", source(timeline), timeline.incidents_lost));
     }
   }
-  const auto traced = std::count_if(facts.ranks.begin(), facts.ranks.end(), [](const auto& entry) {
-    return entry.second.main != nullptr;
-  });
+  const auto traced = std::count_if(facts.ranks.begin(), facts.ranks.end(),
+                                    [](const auto& entry) { return entry.second.main != nullptr; });
   if (traced < facts.world_size) {
     out.push_back(fmt::format("{} of {} ranks have a trace", traced, facts.world_size));
   }
@@ -204,9 +204,10 @@ Diagnosis diagnose(const trace::RunTrace& run) {
     out.verdicts.push_back(nothing_wrong(facts, silent));
   }
   out.ranks = rows(facts, out.verdicts);
-  out.ranks_seen = static_cast<int>(std::count_if(
-      facts.ranks.begin(), facts.ranks.end(),
-      [](const auto& entry) { return entry.second.last_sign_ns != 0; }));
+  out.ranks_seen =
+      static_cast<int>(std::count_if(facts.ranks.begin(), facts.ranks.end(), [](const auto& entry) {
+        return entry.second.last_sign_ns != 0;
+      }));
   out.world_size = facts.world_size;
   out.problems = problems(run, facts);
   out.now_ns = facts.now_ns;

@@ -15,7 +15,7 @@ namespace batch71::diagnose {
 // A rank as the traces last saw it.
 struct RankRow {
   int rank = -1;
-  std::string state;      // "works", "waits", "stands still", "stopped", "killed", "done", ...
+  std::string state;  // "works", "waits", "stands still", "stopped", "killed", "done", ...
   int32_t epoch = -1;
   int32_t batch = -1;
   trace::Stage stage = trace::Stage::kNone;

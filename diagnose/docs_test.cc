@@ -37,26 +37,36 @@ std::string layout(const char* type, size_t size, const Field (&fields)[N]) {
 }
 
 std::string layouts() {
-  const Field header[] = {
-      FIELD(FileHeader, magic),           FIELD(FileHeader, version),
-      FIELD(FileHeader, header_bytes),    FIELD(FileHeader, hot_slots),
-      FIELD(FileHeader, incident_slots),  FIELD(FileHeader, hot_text_bytes),
-      FIELD(FileHeader, incident_text_bytes), FIELD(FileHeader, clock_kind),
-      FIELD(FileHeader, role),            FIELD(FileHeader, rank),
-      FIELD(FileHeader, world_size),      FIELD(FileHeader, worker),
-      FIELD(FileHeader, generation),      FIELD(FileHeader, pid),
-      FIELD(FileHeader, tid),             FIELD(FileHeader, pid_start_ticks),
-      FIELD(FileHeader, pid_namespace),   FIELD(FileHeader, ticks_per_second),
-      FIELD(FileHeader, incidents_lost),  FIELD(FileHeader, reserved),
-      FIELD(FileHeader, boot_id),         FIELD(FileHeader, host),
-      FIELD(FileHeader, anchors)};
+  const Field header[] = {FIELD(FileHeader, magic),
+                          FIELD(FileHeader, version),
+                          FIELD(FileHeader, header_bytes),
+                          FIELD(FileHeader, hot_slots),
+                          FIELD(FileHeader, incident_slots),
+                          FIELD(FileHeader, hot_text_bytes),
+                          FIELD(FileHeader, incident_text_bytes),
+                          FIELD(FileHeader, clock_kind),
+                          FIELD(FileHeader, role),
+                          FIELD(FileHeader, rank),
+                          FIELD(FileHeader, world_size),
+                          FIELD(FileHeader, worker),
+                          FIELD(FileHeader, generation),
+                          FIELD(FileHeader, pid),
+                          FIELD(FileHeader, tid),
+                          FIELD(FileHeader, pid_start_ticks),
+                          FIELD(FileHeader, pid_namespace),
+                          FIELD(FileHeader, ticks_per_second),
+                          FIELD(FileHeader, incidents_lost),
+                          FIELD(FileHeader, reserved),
+                          FIELD(FileHeader, boot_id),
+                          FIELD(FileHeader, host),
+                          FIELD(FileHeader, anchors)};
   const Field anchor[] = {FIELD(Anchor, sequence), FIELD(Anchor, ticks),
                           FIELD(Anchor, monotonic_ns), FIELD(Anchor, realtime_ns)};
-  const Field record[] = {FIELD(Record, sequence), FIELD(Record, ticks),
-                          FIELD(Record, item_start_ticks), FIELD(Record, index),
-                          FIELD(Record, arg0), FIELD(Record, arg1), FIELD(Record, epoch),
-                          FIELD(Record, batch), FIELD(Record, event), FIELD(Record, stage),
-                          FIELD(Record, text)};
+  const Field record[] = {
+      FIELD(Record, sequence), FIELD(Record, ticks), FIELD(Record, item_start_ticks),
+      FIELD(Record, index),    FIELD(Record, arg0),  FIELD(Record, arg1),
+      FIELD(Record, epoch),    FIELD(Record, batch), FIELD(Record, event),
+      FIELD(Record, stage),    FIELD(Record, text)};
   const Field text[] = {FIELD(TextHeader, stamp), FIELD(TextHeader, length_bytes)};
   return fmt::format("Version {}, magic `0x{:016x}`, header {} bytes, texts up to {} bytes.\n",
                      trace::kVersion, trace::kMagic, trace::kHeaderBytes, trace::kMaxTextBytes) +

@@ -63,12 +63,9 @@ void add_timeline(RunFacts& facts, const Timeline& timeline) {
       rank.last_sign_ns = std::max(rank.last_sign_ns, last_record_ns(timeline));
       rank.silence_counts = rank.silence_counts && is_whole(timeline);
       break;
-    case Role::kWorker:
-      add_worker(rank, timeline);
-      break;
+    case Role::kWorker: add_worker(rank, timeline); break;
     case Role::kZygote:
-    case Role::kLaunch:
-      break;
+    case Role::kLaunch: break;
   }
 }
 

@@ -34,7 +34,7 @@ struct Incident {
 struct Observation {
   Incident incident;
   int rank = -1;
-  int worker = -1;  // -1: the rank's main thread
+  int worker = -1;                           // -1: the rank's main thread
   std::vector<trace::ProcessState> threads;  // the observed one first; never empty
 };
 
@@ -42,13 +42,13 @@ struct RankFacts {
   int rank = -1;
   const trace::Timeline* main = nullptr;
   std::vector<const trace::Timeline*> workers;  // newest generation of each
-  const trace::Entry* newest = nullptr;  // what main does; nullptr: unknown
-  uint64_t last_sign_ns = 0;             // the newest record of the rank's own process
-  bool silence_counts = true;            // false: a file of that process is cut
-  bool done = false;                     // it said so
-  std::optional<Incident> ending;        // what it said when it left
-  std::optional<int> wait_status;        // what launch saw, as waitpid encodes it
-  uint64_t ended_ns = 0;                 // when launch saw it
+  const trace::Entry* newest = nullptr;         // what main does; nullptr: unknown
+  uint64_t last_sign_ns = 0;                    // the newest record of the rank's own process
+  bool silence_counts = true;                   // false: a file of that process is cut
+  bool done = false;                            // it said so
+  std::optional<Incident> ending;               // what it said when it left
+  std::optional<int> wait_status;               // what launch saw, as waitpid encodes it
+  uint64_t ended_ns = 0;                        // when launch saw it
   std::optional<Incident> ended;
 
   std::optional<int> exit_code() const;  // from its own words, else from launch
@@ -58,12 +58,12 @@ struct RankFacts {
 
 struct RunFacts {
   std::map<int, RankFacts> ranks;
-  std::vector<Incident> incidents;  // of all timelines, by time
+  std::vector<Incident> incidents;        // of all timelines, by time
   std::vector<Observation> observations;  // by time
-  int world_size = 0;   // 0: unknown
-  uint64_t now_ns = 0;  // now while somebody lives, else where the traces end
-  bool job_done = false;  // some rank said that the job ended as planned
-  bool cut = false;       // a file is cut, damaged or cannot be read
+  int world_size = 0;                     // 0: unknown
+  uint64_t now_ns = 0;                    // now while somebody lives, else where the traces end
+  bool job_done = false;                  // some rank said that the job ended as planned
+  bool cut = false;                       // a file is cut, damaged or cannot be read
 
   const RankFacts* rank(int rank) const;
   std::vector<Incident> of(trace::Event event) const;

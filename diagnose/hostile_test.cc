@@ -50,7 +50,8 @@ TEST(Hostile, FilesThatAreNoTracesAreNamedAndNeverWaitedFor) {
   const trace::RunTrace traces = run.read();
   report_all(traces);
   const Diagnosis diagnosis = diagnose(traces);
-  for (const char* name : {"pipe.b71", "folder.b71", "link.b71", "other.b71", "text.b71", "empty.b71"}) {
+  for (const char* name :
+       {"pipe.b71", "folder.b71", "link.b71", "other.b71", "text.b71", "empty.b71"}) {
     EXPECT_THAT(diagnosis.problems, Contains(HasSubstr(name)));
   }
   EXPECT_THAT(diagnosis.problems, ::testing::Each(::testing::Not(HasSubstr("\x1b"))));
@@ -64,7 +65,8 @@ TEST(Hostile, TextsOfAnyBytesGiveValidReports) {
   run.loader_watch(1).incident_at({0, 1, 2}, Event::kDummy, Stage::kAudioOpen, bad, 8, -5);
   run.loader_watch(1).incident_at({0, 1, 2}, Event::kObservation, Stage::kAudioOpen,
                                   "who=rank1.worker99999999999 state=\n\nthread state=", 1, 2);
-  run.main(0).incident(Event::kDisagreement, Stage::kAgree, "kind= rank=999999999999999999999 batches=");
+  run.main(0).incident(Event::kDisagreement, Stage::kAgree,
+                       "kind= rank=999999999999999999999 batches=");
   report_all(run.read());
   EXPECT_THAT(to_screen(run.diagnose(), false), ::testing::Not(HasSubstr("\x1b")));
 }
@@ -76,10 +78,13 @@ TEST(Hostile, NumbersOfAnySizeAreNotBelieved) {
   const auto least = std::numeric_limits<int64_t>::min();
   for (const int64_t value : {huge, least, int64_t{-1}, int64_t{1} << 40}) {
     run.launch().incident(Event::kRankEnded, Stage::kNone, "", value, value);
-    run.loader_watch(1).incident_at({-7, -7, value}, Event::kDummy, static_cast<Stage>(999), "", value, value);
-    run.loader_watch(1).incident_at({0, 0, 0}, Event::kWorkerExited, Stage::kNone, "", value, value);
+    run.loader_watch(1).incident_at({-7, -7, value}, Event::kDummy, static_cast<Stage>(999), "",
+                                    value, value);
+    run.loader_watch(1).incident_at({0, 0, 0}, Event::kWorkerExited, Stage::kNone, "", value,
+                                    value);
     run.main(0).incident(Event::kEnding, Stage::kNone, "", value);
-    run.main(0).record(static_cast<Event>(value & 0xffff), static_cast<Stage>(value & 0xffff), value, value);
+    run.main(0).record(static_cast<Event>(value & 0xffff), static_cast<Stage>(value & 0xffff),
+                       value, value);
   }
   report_all(run.read());
 }

@@ -59,8 +59,8 @@ bool is_in_read(const ProcessState& state) {
 int threads_in_futex(const Observation& seen) {
   return static_cast<int>(
       std::count_if(seen.threads.begin(), seen.threads.end(), [](const ProcessState& thread) {
-        return thread.state == 'S' && (thread.syscall_name == "futex" ||
-                                       thread.wchan.find("futex") != std::string::npos);
+        return thread.state == 'S' &&
+               (thread.syscall_name == "futex" || thread.wchan.find("futex") != std::string::npos);
       }));
 }
 
@@ -124,11 +124,10 @@ void add_observations(Verdict& verdict, const std::vector<const Observation*>& s
 bool went_on(const RunFacts& facts, const Incident& dummy) {
   const RankFacts* rank = facts.rank(dummy.rank());
   if (rank == nullptr || rank->newest == nullptr) return true;
-  const bool fatal =
-      rank->ended_with(ExitCode::kItemStuck) || rank->ended_with(ExitCode::kFailure);
+  const bool fatal = rank->ended_with(ExitCode::kItemStuck) || rank->ended_with(ExitCode::kFailure);
   const Entry& item = *dummy.entry;
-  return !fatal || std::pair(rank->newest->epoch, rank->newest->batch) >
-                       std::pair(item.epoch, item.batch);
+  return !fatal ||
+         std::pair(rank->newest->epoch, rank->newest->batch) > std::pair(item.epoch, item.batch);
 }
 
 void judge_stuck(const RunFacts& facts, const Incident& dummy, Verdict& verdict) {
@@ -141,7 +140,8 @@ void judge_stuck(const RunFacts& facts, const Incident& dummy, Verdict& verdict)
     verdict.kind = Kind::kReadUnkillable;
     verdict.evidence.push_back(evidence_of(*unkillable));
   } else if (const Observation* look = telling(seen)) {
-    verdict.kind = kind_of_stuck(*look, of_worker(facts, Event::kWorkerExited, rank, who).has_value());
+    verdict.kind =
+        kind_of_stuck(*look, of_worker(facts, Event::kWorkerExited, rank, who).has_value());
   } else {
     verdict.kind = Kind::kItemStuck;
     verdict.sure = false;
@@ -164,9 +164,9 @@ void judge_lost_worker(const RunFacts& facts, const Incident& dummy, Verdict& ve
 
 Kind kind_of_reason(int64_t reason) {
   // By loader::BadItem, from 1.
-  constexpr std::array kKinds{Kind::kAudioMissing,     Kind::kAudioUnreadable,
-                              Kind::kAudioTruncated,   Kind::kAudioWrongFormat,
-                              Kind::kAudioNotFinite,   Kind::kItemThrew,
+  constexpr std::array kKinds{Kind::kAudioMissing,    Kind::kAudioUnreadable,
+                              Kind::kAudioTruncated,  Kind::kAudioWrongFormat,
+                              Kind::kAudioNotFinite,  Kind::kItemThrew,
                               Kind::kAudioWrongFormat};
   const bool known = reason >= 1 && reason <= static_cast<int64_t>(kKinds.size());
   return known ? kKinds[static_cast<size_t>(reason - 1)] : Kind::kItemStuck;
@@ -174,8 +174,7 @@ Kind kind_of_reason(int64_t reason) {
 
 Verdict judge_dummy(const RunFacts& facts, const Incident& dummy) {
   const Entry& entry = *dummy.entry;
-  Verdict verdict =
-      verdict_at(kind_of_reason(entry.arg0), dummy.rank(), worker_of(entry), entry);
+  Verdict verdict = verdict_at(kind_of_reason(entry.arg0), dummy.rank(), worker_of(entry), entry);
   verdict.recovered = went_on(facts, dummy);
   verdict.file = parse_dummy_text(entry.text).file;
   if (entry.arg0 == kReasonStuck) {
@@ -216,8 +215,8 @@ bool is_unfinished(const RunFacts& facts, const Observation& seen) {
   const bool main_waits = rank->newest != nullptr && (rank->newest->stage == Stage::kFetch ||
                                                       is_item_stage(rank->newest->stage));
   if (rank->newest != nullptr && !main_waits) return false;
-  const Timeline* works = seen.worker < 0 ? rank->main
-                                          : worker_timeline(facts, seen.rank, seen.worker);
+  const Timeline* works =
+      seen.worker < 0 ? rank->main : worker_timeline(facts, seen.rank, seen.worker);
   const Entry* newest = works == nullptr ? nullptr : newest_state(*works);
   if (newest != nullptr) return same_item(*newest, item) && is_item_stage(newest->stage);
   return main_waits && rank->newest->epoch == item.epoch && rank->newest->batch == item.batch;
@@ -231,8 +230,7 @@ const Timeline* awaited_worker(const RankFacts& rank, uint64_t now_ns) {
     const Entry* newest = newest_state(*worker);
     if (newest == nullptr || !is_item_stage(newest->stage)) continue;
     const uint64_t age_ns = elapsed_ns(newest->monotonic_ns, now_ns);
-    const bool awaited =
-        newest->epoch == rank.newest->epoch && newest->batch == rank.newest->batch;
+    const bool awaited = newest->epoch == rank.newest->epoch && newest->batch == rank.newest->batch;
     if (age_ns >= kStandsStillNs && std::pair(awaited, age_ns) > best_claim) {
       best = worker;
       best_claim = {awaited, age_ns};
@@ -243,8 +241,7 @@ const Timeline* awaited_worker(const RankFacts& rank, uint64_t now_ns) {
 
 // Nobody looked, so nobody knows why: it may be stopped, blocked, deadlocked or busy.
 Verdict unexplained_item(const Timeline& works, const Entry& newest) {
-  Verdict verdict =
-      verdict_at(Kind::kItemStuck, works.writer.rank, works.writer.worker, newest);
+  Verdict verdict = verdict_at(Kind::kItemStuck, works.writer.rank, works.writer.worker, newest);
   verdict.sure = false;
   verdict.since_ns = newest.item_start_ns;
   verdict.evidence.push_back(newest_evidence(works, newest));
@@ -274,8 +271,8 @@ std::vector<Verdict> stuck_items(const RunFacts& facts) {
         verdict_at(kind_of_stuck(*look, false), seen.rank, seen.worker, *look->incident.entry);
     add_observations(verdict, all);
     const RankFacts* rank = facts.rank(seen.rank);
-    add_from_records(verdict, seen.worker < 0 ? rank->main
-                                              : worker_timeline(facts, seen.rank, seen.worker));
+    add_from_records(verdict,
+                     seen.worker < 0 ? rank->main : worker_timeline(facts, seen.rank, seen.worker));
     if (verdict.file.empty()) verdict.file = look->threads[0].file;
     if (verdict.since_ns == 0) verdict.since_ns = verdict.detected_ns;
     if (rank->ending) verdict.evidence.push_back(evidence_of(*rank->ending));
@@ -289,7 +286,8 @@ std::vector<Verdict> lagging_items(const RunFacts& facts) {
   for (const auto& [number, rank] : facts.ranks) {
     if (rank.done || facts.job_done) continue;
     const Entry* main = rank.newest;
-    const bool old = main != nullptr && elapsed_ns(main->monotonic_ns, facts.now_ns) >= kStandsStillNs;
+    const bool old =
+        main != nullptr && elapsed_ns(main->monotonic_ns, facts.now_ns) >= kStandsStillNs;
     if (old && is_item_stage(main->stage)) {
       out.push_back(unexplained_item(*rank.main, *main));
     } else if (old && main->stage == Stage::kFetch) {

@@ -24,7 +24,8 @@ std::vector<Incident> endings(const RunFacts& facts, ExitCode code) {
   std::erase_if(out, [&](const Incident& incident) {
     const Entry& entry = *incident.entry;
     const bool speaks = entry.event == Event::kEnding || entry.event == Event::kSymptom;
-    return !speaks || entry.arg0 != static_cast<int>(code) || facts.rank(incident.rank()) == nullptr;
+    return !speaks || entry.arg0 != static_cast<int>(code) ||
+           facts.rank(incident.rank()) == nullptr;
   });
   return out;
 }
@@ -38,10 +39,9 @@ std::vector<Verdict> stated_disagreement(const RunFacts& facts) {
   const std::vector<Incident> said = facts.of(Event::kDisagreement);
   if (said.empty()) return {};
   const std::string& text = said.front().entry->text;
-  const Kind kind = word(text, "kind") == "shards_uneven" ? Kind::kShardsUneven
-                                                          : Kind::kRanksDisagree;
-  Verdict verdict =
-      verdict_from(kind, static_cast<int>(number(text, "rank", -1)), said.front());
+  const Kind kind =
+      word(text, "kind") == "shards_uneven" ? Kind::kShardsUneven : Kind::kRanksDisagree;
+  Verdict verdict = verdict_from(kind, static_cast<int>(number(text, "rank", -1)), said.front());
   verdict.index = -1;
   // A text that was cut off says that there was one, not in what.
   verdict.sure = !text.empty();
@@ -57,9 +57,12 @@ std::map<int, Incident> unlike_batch_counts(const RunFacts& facts) {
     by_epoch[side.entry->epoch].emplace(side.rank(), side);
   }
   for (const auto& [epoch, sides] : by_epoch) {
-    const auto count = [](const auto& side) { return number(side.second.entry->text, "batches", -1); };
-    const auto [low, high] = std::minmax_element(
-        sides.begin(), sides.end(), [&](const auto& a, const auto& b) { return count(a) < count(b); });
+    const auto count = [](const auto& side) {
+      return number(side.second.entry->text, "batches", -1);
+    };
+    const auto [low, high] =
+        std::minmax_element(sides.begin(), sides.end(),
+                            [&](const auto& a, const auto& b) { return count(a) < count(b); });
     if (count(*low) != count(*high)) return sides;
   }
   return {};
@@ -70,7 +73,7 @@ int64_t usual_count(const std::map<int, Incident>& sides) {
   std::map<int64_t, int> frequency;
   for (const auto& [rank, side] : sides) ++frequency[number(side.entry->text, "batches", -1)];
   return std::max_element(frequency.begin(), frequency.end(),
-                              [](const auto& a, const auto& b) {
+                          [](const auto& a, const auto& b) {
                             return std::pair(a.second, a.first) < std::pair(b.second, b.first);
                           })
       ->first;

@@ -61,23 +61,25 @@ void train_a_step(RunFolderBuilder& run) {
 TEST(Log, SpeaksTheGuidesOwnWordsInTheOrderOfTime) {
   RunFolderBuilder run;
   train_a_step(run);
-  EXPECT_THAT(lines_of(run.read(), without_time()),
-              ElementsAre("[Rank 1] Setting up DataLoader with DDP: world_size=4, shuffle=True, batch_size=8",
-                          "[Rank 1] DataLoader created: sampler=DistributedSampler, num_batches=88",
-                          "[Rank 1] __getitem__(568) called",
-                          "[Rank 1] Loading audio from /corpus/a b.wav, index=568",
-                          "[Rank 1] Audio loaded, shape=(1, 4000), index=568",
-                          "[Rank 1] Training step 71 STARTED, epoch=0",
-                          "[Rank 1] Batch 71 calling forward...",
-                          "[Rank 1] Batch 71 forward completed, computing loss...",
-                          "[Rank 1] Batch 71 loss computed, loss=1.2500"));
+  EXPECT_THAT(
+      lines_of(run.read(), without_time()),
+      ElementsAre(
+          "[Rank 1] Setting up DataLoader with DDP: world_size=4, shuffle=True, batch_size=8",
+          "[Rank 1] DataLoader created: sampler=DistributedSampler, num_batches=88",
+          "[Rank 1] __getitem__(568) called",
+          "[Rank 1] Loading audio from /corpus/a b.wav, index=568",
+          "[Rank 1] Audio loaded, shape=(1, 4000), index=568",
+          "[Rank 1] Training step 71 STARTED, epoch=0", "[Rank 1] Batch 71 calling forward...",
+          "[Rank 1] Batch 71 forward completed, computing loss...",
+          "[Rank 1] Batch 71 loss computed, loss=1.2500"));
 }
 
 TEST(Log, PrefixesTheTimeOfDay) {
   RunFolderBuilder run;
   train_a_step(run);
-  EXPECT_THAT(lines_of(run.read(), {}).front(),
-              MatchesRegex("[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\\.[0-9]{6} \\[Rank 1\\] Setting up .*"));
+  EXPECT_THAT(
+      lines_of(run.read(), {}).front(),
+      MatchesRegex("[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\\.[0-9]{6} \\[Rank 1\\] Setting up .*"));
 }
 
 TEST(Log, PrintsEveryIncidentAndTheWholeStack) {
@@ -85,16 +87,18 @@ TEST(Log, PrintsEveryIncidentAndTheWholeStack) {
   run.worker(1, 0).incident_at({0, 71, 568}, Event::kError, Stage::kFeaturize, "bad\n#0 process()");
   run.loader_watch(1).incident_at({0, 71, 568}, Event::kObservation, Stage::kFeaturize,
                                   "who=rank1.worker0 state=R cpu_ms=12", 4711);
-  run.loader_watch(1).incident_at({0, 71, 568}, Event::kKilledByWatch, Stage::kFeaturize, "", 4711, 0);
+  run.loader_watch(1).incident_at({0, 71, 568}, Event::kKilledByWatch, Stage::kFeaturize, "", 4711,
+                                  0);
   run.loader_watch(1).incident_at({0, 71, 568}, Event::kDummy, Stage::kFeaturize,
                                   "reason=stuck file=/a.wav why=too late", 8, 0);
   run.launch().incident(Event::kRankEnded, Stage::kNone, "", 9, 1);
-  EXPECT_THAT(lines_of(run.read(), without_time()),
-              ElementsAre("[Rank 1] ERROR, index=568: bad", "    #0 process()",
-                          "[Rank 1] Observed, index=568: who=rank1.worker0 state=R cpu_ms=12",
-                          "[Rank 1] Worker 0 killed by the watch, pid=4711, index=568",
-                          "[Rank 1] DUMMY, index=568 in featurize: reason=stuck file=/a.wav why=too late",
-                          "[Launch] Rank 1 killed by signal 9"));
+  EXPECT_THAT(
+      lines_of(run.read(), without_time()),
+      ElementsAre("[Rank 1] ERROR, index=568: bad", "    #0 process()",
+                  "[Rank 1] Observed, index=568: who=rank1.worker0 state=R cpu_ms=12",
+                  "[Rank 1] Worker 0 killed by the watch, pid=4711, index=568",
+                  "[Rank 1] DUMMY, index=568 in featurize: reason=stuck file=/a.wav why=too late",
+                  "[Launch] Rank 1 killed by signal 9"));
 }
 
 TEST(Log, FiltersByRankBatchAndIndex) {
@@ -109,8 +113,8 @@ TEST(Log, FiltersByRankBatchAndIndex) {
   filters.ranks = {1};
   filters.indices = parse_range("562-565");
   filters.batches = parse_range("4-9");
-  EXPECT_THAT(lines_of(run.read(), filters), ElementsAre("[Rank 1] __getitem__(564) called",
-                                                         "[Rank 1] __getitem__(565) called"));
+  EXPECT_THAT(lines_of(run.read(), filters),
+              ElementsAre("[Rank 1] __getitem__(564) called", "[Rank 1] __getitem__(565) called"));
 }
 
 TEST(Log, RefusesWhatIsNoRange) {
@@ -122,7 +126,8 @@ TEST(Log, RefusesWhatIsNoRange) {
 
 TEST(Log, EndsQuietlyWhenItsReaderHangsUp) {
   RunFolderBuilder run;
-  for (int i = 0; i < 60; ++i) run.main(0).incident(Event::kError, Stage::kStep, std::string(4000, 'x'));
+  for (int i = 0; i < 60; ++i)
+    run.main(0).incident(Event::kError, Stage::kStep, std::string(4000, 'x'));
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   close(ends[0]);

@@ -143,7 +143,8 @@ std::optional<Kind> how_lost(const RunFacts& facts, const RankFacts& rank) {
   if (thrown_by_main(facts, rank)) return Kind::kRankExited;
   const std::optional<int> code = rank.exit_code();
   if (!code || is_explained(*code)) return std::nullopt;
-  const bool left_early = *code != 0 || (rank.main != nullptr && others_are_in_trouble(facts, rank.rank));
+  const bool left_early =
+      *code != 0 || (rank.main != nullptr && others_are_in_trouble(facts, rank.rank));
   return left_early ? std::optional(Kind::kRankExited) : std::nullopt;
 }
 
@@ -206,8 +207,7 @@ std::optional<Verdict> lagging_rank(const RunFacts& facts, const RankFacts& rank
   }
   const bool beats_on = elapsed_ns(newest.monotonic_ns, rank.last_sign_ns) >= kSilentNs &&
                         elapsed_ns(rank.last_sign_ns, facts.now_ns) < kSilentNs;
-  const Kind kind =
-      stuck_by_code || beats_on ? kind_of_stage(newest.stage) : Kind::kRankStuck;
+  const Kind kind = stuck_by_code || beats_on ? kind_of_stage(newest.stage) : Kind::kRankStuck;
   Verdict verdict = rank_verdict(kind, rank, nullptr);
   verdict.sure = false;
   verdict.since_ns = newest.monotonic_ns;
@@ -224,10 +224,10 @@ std::optional<Verdict> lagging_rank(const RunFacts& facts, const RankFacts& rank
 std::vector<Verdict> stuck_steps(const RunFacts& facts) {
   std::vector<Verdict> out;
   for (const auto& [number, rank] : facts.ranks) {
-    const auto seen = std::find_if(
-        facts.observations.begin(), facts.observations.end(), [&](const Observation& look) {
-          return look.rank == number && is_stuck_step(facts, rank, look);
-        });
+    const auto seen = std::find_if(facts.observations.begin(), facts.observations.end(),
+                                   [&](const Observation& look) {
+                                     return look.rank == number && is_stuck_step(facts, rank, look);
+                                   });
     if (seen == facts.observations.end()) continue;
     const Entry& entry = *seen->incident.entry;
     Verdict verdict = verdict_at(kind_of_stage(entry.stage), number, -1, entry);

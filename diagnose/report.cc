@@ -59,8 +59,9 @@ std::string seconds(uint64_t since_ns, uint64_t now_ns) {
 
 // The line of the manifest that names the file, ready to be found and taken out.
 std::string manifest_line(const Verdict& verdict) {
-  return verdict.file.empty() ? ""
-                              : fmt::format("\"audio_filepath\": \"{}\"", as_one_line(verdict.file));
+  return verdict.file.empty()
+             ? ""
+             : fmt::format("\"audio_filepath\": \"{}\"", as_one_line(verdict.file));
 }
 
 std::string remedy(const Verdict& verdict) {

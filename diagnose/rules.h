@@ -14,15 +14,15 @@ std::vector<Verdict> stuck_items(const RunFacts& facts);    // observed, and nev
 std::vector<Verdict> lagging_items(const RunFacts& facts);  // not observed: whom main waits for
 
 // rank_rules.cc: ranks.
-std::vector<Verdict> stuck_steps(const RunFacts& facts);   // forward, loss, backward, ...
+std::vector<Verdict> stuck_steps(const RunFacts& facts);  // forward, loss, backward, ...
 std::vector<Verdict> stopped_ranks(const RunFacts& facts);
-std::vector<Verdict> lost_ranks(const RunFacts& facts);    // killed or left
-std::vector<Verdict> lagging_ranks(const RunFacts& facts); // not observed: who holds up the others
+std::vector<Verdict> lost_ranks(const RunFacts& facts);     // killed or left
+std::vector<Verdict> lagging_ranks(const RunFacts& facts);  // not observed: who holds up the others
 std::vector<Verdict> blameless_wait(const RunFacts& facts);
 
 // job_rules.cc: what the ranks said themselves.
 std::vector<Verdict> disagreements(const RunFacts& facts);
-std::vector<Verdict> losses(const RunFacts& facts);   // zygote, slots
-std::vector<Verdict> policies(const RunFacts& facts); // error budget, non-finite loss
+std::vector<Verdict> losses(const RunFacts& facts);    // zygote, slots
+std::vector<Verdict> policies(const RunFacts& facts);  // error budget, non-finite loss
 
 }  // namespace batch71::diagnose

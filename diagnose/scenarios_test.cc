@@ -84,7 +84,8 @@ void observe_worker(RunFolderBuilder& run, Stage stage, const std::string& state
 }
 
 void observe_main(RunFolderBuilder& run, int by, Stage stage, const std::string& state) {
-  run.step_watch(by).incident_at(kStep, Event::kObservation, stage, "who=rank1.main " + state, 101, 5);
+  run.step_watch(by).incident_at(kStep, Event::kObservation, stage, "who=rank1.main " + state, 101,
+                                 5);
 }
 
 // The one way out: symptom, a look at itself unless a peer is to blame, ending.
@@ -95,7 +96,8 @@ void leave(RunFolderBuilder& run, int rank, ExitCode exit_code, const std::strin
   watch.incident_at(kStep, Event::kSymptom, stage, why, is_own ? code(exit_code) : 0);
   if (is_own && stage != Stage::kFetch) {
     watch.incident_at(kStep, Event::kObservation, stage,
-                      "who=rank" + std::to_string(rank) + ".main state=S syscall=pause", 100 + rank);
+                      "who=rank" + std::to_string(rank) + ".main state=S syscall=pause",
+                      100 + rank);
   }
   watch.incident_at(kStep, Event::kEnding, Stage::kShutdown, why, code(exit_code));
   run.launch().incident(Event::kRankEnded, Stage::kNone, "", code(exit_code) << 8, rank);
@@ -107,8 +109,8 @@ void rank0_loses_peer(RunFolderBuilder& run) {
 
 template <int kReason>
 void bad_audio(RunFolderBuilder& run) {
-  constexpr const char* kNames[] = {"",         "missing",    "unreadable", "truncated", "wrong_format",
-                                    "not_finite", "threw", "too_long"};
+  constexpr const char* kNames[] = {
+      "", "missing", "unreadable", "truncated", "wrong_format", "not_finite", "threw", "too_long"};
   begin_job(run);
   const Stage stage = kReason == 6 ? Stage::kFeaturize : Stage::kAudioRead;
   work_on_item(run, stage);
@@ -146,8 +148,10 @@ void worker_stopped(RunFolderBuilder& run) {
 void read_unkillable(RunFolderBuilder& run) {
   begin_job(run);
   work_on_item(run, Stage::kAudioRead);
-  observe_worker(run, Stage::kAudioRead, "state=S wchan=request_wait_answer syscall=read fd=7 cpu_ms=1");
-  run.loader_watch(1).incident_at(kItem, Event::kKilledByWatch, Stage::kAudioRead, "", 4711, kWorker0);
+  observe_worker(run, Stage::kAudioRead,
+                 "state=S wchan=request_wait_answer syscall=read fd=7 cpu_ms=1");
+  run.loader_watch(1).incident_at(kItem, Event::kKilledByWatch, Stage::kAudioRead, "", 4711,
+                                  kWorker0);
   run.loader_watch(1).incident_at(kItem, Event::kUnkillable, Stage::kAudioRead, "", 4711, kWorker0);
   dummy(run, 8, "stuck", Stage::kAudioRead);
   finish(run, 1);
@@ -157,7 +161,8 @@ template <int kStatus>
 void worker_gone(RunFolderBuilder& run) {
   begin_job(run);
   work_on_item(run, Stage::kAudioRead);
-  run.loader_watch(1).incident_at(kItem, Event::kWorkerExited, Stage::kAudioRead, "", kStatus, kWorker0);
+  run.loader_watch(1).incident_at(kItem, Event::kWorkerExited, Stage::kAudioRead, "", kStatus,
+                                  kWorker0);
   dummy(run, 9, "worker_lost", Stage::kAudioRead);
   finish(run, 1);
 }
@@ -168,7 +173,8 @@ void featurizer_hangs_for_good(RunFolderBuilder& run) {
   work_on_item(run, Stage::kFeaturize);
   main_in(run, 1, Event::kFetching, Stage::kFetch);
   rank0_waits(run);
-  for (Writer* writer : {&run.main(0), &run.main(1), &run.worker(1, 0)}) run.make_older(*writer, 60);
+  for (Writer* writer : {&run.main(0), &run.main(1), &run.worker(1, 0)})
+    run.make_older(*writer, 60);
   observe_worker(run, Stage::kFeaturize, "state=R cpu_ms=60000");
   beat(run, 0);
   beat(run, 1);
@@ -178,7 +184,8 @@ void nobody_looked_at_the_worker(RunFolderBuilder& run) {
   work_on_item(run, Stage::kFeaturize);
   main_in(run, 1, Event::kFetching, Stage::kFetch);
   rank0_waits(run);
-  for (Writer* writer : {&run.main(0), &run.main(1), &run.worker(1, 0)}) run.make_older(*writer, 60);
+  for (Writer* writer : {&run.main(0), &run.main(1), &run.worker(1, 0)})
+    run.make_older(*writer, 60);
   beat(run, 0);
   beat(run, 1);
 }
@@ -190,7 +197,8 @@ void main_blocked_in_its_own_read(RunFolderBuilder& run) {
   main.record(Event::kGetitemCalled, Stage::kGetitem);
   main.record_text(Event::kAudioOpening, Stage::kAudioOpen, "/corpus/a b.wav");
   run.loader_watch(1).incident_at(kItem, Event::kObservation, Stage::kAudioOpen,
-                                  "who=rank1.main state=S wchan=wait_for_partner syscall=openat", 101);
+                                  "who=rank1.main state=S wchan=wait_for_partner syscall=openat",
+                                  101);
   run.loader_watch(1).incident_at(kItem, Event::kEnding, Stage::kAudioOpen, "item 568 is stuck",
                                   code(ExitCode::kItemStuck));
   run.launch().incident(Event::kRankEnded, Stage::kNone, "", code(ExitCode::kItemStuck) << 8, 1);
@@ -267,8 +275,9 @@ void all_wait(RunFolderBuilder& run) {
 void agree_on_shards(RunFolderBuilder& run) {
   begin_job(run);
   for (int rank : {0, 1}) {
-    run.main(rank).incident_at({0, -1, -1}, Event::kAgreementText, Stage::kAgree,
-                               "rank=" + std::to_string(rank) + " batches=" + (rank == 1 ? "71" : "72"));
+    run.main(rank).incident_at(
+        {0, -1, -1}, Event::kAgreementText, Stage::kAgree,
+        "rank=" + std::to_string(rank) + " batches=" + (rank == 1 ? "71" : "72"));
   }
 }
 void shards_uneven(RunFolderBuilder& run) {
@@ -419,7 +428,8 @@ const std::vector<Scenario>& scenarios() {
       {"MainThrew", main_threw, of_rank(Kind::kRankExited, 1, 71, Stage::kForward)},
       {"AllWait", all_wait, of_rank(Kind::kCollectiveStuck, -1, 71, Stage::kAllreduce, false)},
       {"ShardsUneven", shards_uneven, of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree)},
-      {"ShardsPadded", shards_padded, recovered(of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree))},
+      {"ShardsPadded", shards_padded,
+       recovered(of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree))},
       {"RanksDisagree", ranks_disagree, of_rank(Kind::kRanksDisagree, 1, -1, Stage::kAgree)},
       {"BudgetSpent", budget_spent, of_rank(Kind::kErrorBudgetSpent, -1, 71, Stage::kAgree)},
       {"ZygoteLost", zygote_lost, of_rank(Kind::kZygoteLost, 1, 71, Stage::kFetch)},

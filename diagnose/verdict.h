@@ -11,7 +11,7 @@
 namespace batch71::diagnose {
 
 enum class Kind {
-  kNothingWrong,      // finished or in progress, no dummies, nobody stuck
+  kNothingWrong,  // finished or in progress, no dummies, nobody stuck
   // An item became a dummy (recovered), or stopped the job:
   kAudioMissing,
   kAudioUnreadable,
@@ -34,14 +34,14 @@ enum class Kind {
   kRankKilled,
   kRankStopped,
   kRankExited,
-  kRankStuck,         // stands still elsewhere, or the traces do not say why
-  kCollectiveStuck,   // all wait, nobody is to blame by the traces
+  kRankStuck,        // stands still elsewhere, or the traces do not say why
+  kCollectiveStuck,  // all wait, nobody is to blame by the traces
   // The job:
   kShardsUneven,
   kRanksDisagree,
   kErrorBudgetSpent,
   kZygoteLost,
-  kWorkersStarved,    // every slot of the arena is kept by the user
+  kWorkersStarved,  // every slot of the arena is kept by the user
   kNonFiniteLoss,
 };
 
@@ -55,18 +55,18 @@ struct Verdict {
   int64_t index = -1;
   std::string file;
   trace::Stage stage = trace::Stage::kNone;
-  bool recovered = false;      // a dummy took its place and the job went on
-  bool sure = true;            // false: the traces are cut or lack an observation
-  uint64_t since_ns = 0;       // CLOCK_MONOTONIC: when what is stuck began
-  uint64_t detected_ns = 0;    // CLOCK_MONOTONIC: when a watch stamped it; 0: nobody did
+  bool recovered = false;             // a dummy took its place and the job went on
+  bool sure = true;                   // false: the traces are cut or lack an observation
+  uint64_t since_ns = 0;              // CLOCK_MONOTONIC: when what is stuck began
+  uint64_t detected_ns = 0;           // CLOCK_MONOTONIC: when a watch stamped it; 0: nobody did
   std::vector<std::string> evidence;  // sentences, each with its source
   std::vector<int> waiting;           // ranks that merely wait for this one
 };
 
 struct KindText {
   Kind kind;
-  std::string_view name;    // "read_blocked"
-  std::string_view says;    // "the worker is blocked in a read"
+  std::string_view name;  // "read_blocked"
+  std::string_view says;  // "the worker is blocked in a read"
   std::string_view remedy;
 };
 const KindText& text(Kind kind);

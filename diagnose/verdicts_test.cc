@@ -61,7 +61,8 @@ TEST_P(EveryScenario, IsReportedAsJsonWithTheDocumentedKeys) {
   std::ifstream docs(BATCH71_DOCS "/verdicts.md");
   const std::string documented{std::istreambuf_iterator<char>(docs), {}};
   for (const auto& list : {json, json["verdicts"][0], json["ranks"][0]}) {
-    for (const auto& [key, value] : list.items()) EXPECT_THAT(documented, HasSubstr("`" + key + "`"));
+    for (const auto& [key, value] : list.items())
+      EXPECT_THAT(documented, HasSubstr("`" + key + "`"));
   }
   EXPECT_EQ(json["verdicts"][0]["kind"], text(GetParam().headline.kind).name);
 }
@@ -72,7 +73,8 @@ bool is_vague(Kind kind) {
 }
 
 // What a cut folder may say: the truth, perhaps with less of its place, or something vaguer, unsure.
-void expect_true_or_less_sure(const Diagnosis& cut, const Verdict& truth, const std::string& where) {
+void expect_true_or_less_sure(const Diagnosis& cut, const Verdict& truth,
+                              const std::string& where) {
   for (const Verdict& verdict : cut.verdicts) {
     const bool same_kind = verdict.kind == truth.kind;
     EXPECT_TRUE(same_kind || (is_vague(verdict.kind) && !verdict.sure)) << where << describe(cut);
@@ -172,8 +174,9 @@ TEST(Verdicts, ADeathAfterTheCauseWasNoticedIsNoCause) {
 TEST(Verdicts, ASleepThatEndedWhenItWasKilledWasNotDeaf) {
   RunFolderBuilder run;
   scenario("ReadBlocked").build(run);
-  run.loader_watch(1).incident_at({0, 71, 568}, Event::kObservation, Stage::kAudioOpen,
-                                  "who=rank1.worker0 state=D wchan=request_wait_answer syscall=openat");
+  run.loader_watch(1).incident_at(
+      {0, 71, 568}, Event::kObservation, Stage::kAudioOpen,
+      "who=rank1.worker0 state=D wchan=request_wait_answer syscall=openat");
   EXPECT_EQ(run.diagnose().verdicts.front().kind, Kind::kReadBlocked);
 }
 
@@ -181,7 +184,8 @@ TEST(Verdicts, AJobThatWasKilledAsAWholeIsNotCalledHung) {
   RunFolderBuilder run;
   scenario("InProgress").build(run);
   for (int rank : {0, 1}) {
-    for (trace::Writer* writer : {&run.main(rank), &run.loader_watch(rank), &run.step_watch(rank)}) {
+    for (trace::Writer* writer :
+         {&run.main(rank), &run.loader_watch(rank), &run.step_watch(rank)}) {
       run.make_older(*writer, 60);
     }
   }

@@ -32,7 +32,8 @@ std::string item(const Entry& entry) {
 std::string item_words(const Entry& entry) {
   switch (entry.event) {
     case Event::kGetitemCalled: return fmt::format("__getitem__({}) called", entry.index);
-    case Event::kAudioOpening: return fmt::format("Loading audio from {}{}", entry.text, item(entry));
+    case Event::kAudioOpening:
+      return fmt::format("Loading audio from {}{}", entry.text, item(entry));
     case Event::kAudioReading:
       return fmt::format("Reading audio, frames={}{}", entry.arg0, item(entry));
     case Event::kAudioLoaded:
@@ -94,10 +95,12 @@ std::string incident_words(const Entry& entry) {
     case Event::kUnkillable:
       return fmt::format("Worker {} outlived SIGKILL, pid={}{}", entry.arg1 >> 16, entry.arg0,
                          item(entry));
-    case Event::kDummy: return fmt::format("DUMMY{} in {}: {}", item(entry), name(entry.stage), entry.text);
+    case Event::kDummy:
+      return fmt::format("DUMMY{} in {}: {}", item(entry), name(entry.stage), entry.text);
     case Event::kError: return fmt::format("ERROR{}: {}", item(entry), entry.text);
     case Event::kRankEnded:
-      return fmt::format("Rank {} {}", entry.arg1, describe_wait_status(static_cast<int>(entry.arg0)));
+      return fmt::format("Rank {} {}", entry.arg1,
+                         describe_wait_status(static_cast<int>(entry.arg0)));
     case Event::kRankStarted: return fmt::format("Rank {} started, pid={}", entry.arg1, entry.arg0);
     case Event::kEnding: return fmt::format("ENDING with code {}: {}", entry.arg0, entry.text);
     case Event::kDone: return fmt::format("DONE, dummies={}", entry.arg0);

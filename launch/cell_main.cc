@@ -224,7 +224,8 @@ void write_result(const std::string& case_folder, const CellResult& result) {
 int main_of_cell(int argc, char** argv) {
   if (argc < 2 || argc > 3) throw UsageError("batch71-cell SPEC [CONTROL_FD]");
   if (getpid() != 1) {
-    throw UsageError("batch71-cell must be pid 1 of a new namespace: unshare -pmin --fork, or batch71 gate");
+    throw UsageError(
+        "batch71-cell must be pid 1 of a new namespace: unshare -pmin --fork, or batch71 gate");
   }
   const CellSpec spec = read_cell_spec(argv[1]);
   const int control_fd = argc == 3 ? std::atoi(argv[2]) : -1;

@@ -89,9 +89,8 @@ std::vector<std::string> folders_to_keep(const CellSpec& spec) {
   for (const HelperSpec& helper : spec.helpers) {
     wanted.push_back(fs::path(helper.argv.empty() ? "" : helper.argv.front()).parent_path());
   }
-  std::sort(wanted.begin(), wanted.end(), [](const std::string& a, const std::string& b) {
-    return a.size() < b.size();
-  });
+  std::sort(wanted.begin(), wanted.end(),
+            [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
   std::vector<std::string> kept;
   for (const std::string& folder : wanted) {
     const bool is_inside = std::any_of(kept.begin(), kept.end(), [&](const std::string& other) {
@@ -107,7 +106,8 @@ void raise_loopback() {
   ifreq request{};
   std::strcpy(request.ifr_name, "lo");
   request.ifr_flags = IFF_UP;
-  if (!any || ioctl(any.get(), SIOCSIFFLAGS, &request) != 0) fail("cannot raise the loopback network");
+  if (!any || ioctl(any.get(), SIOCSIFFLAGS, &request) != 0)
+    fail("cannot raise the loopback network");
 }
 
 }  // namespace

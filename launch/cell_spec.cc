@@ -9,8 +9,8 @@
 namespace batch71::launch {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(BindMount, source, target, read_only)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(HelperSpec, name, argv, env, ready_deadline_ms,
-                                   release_after_ms, stop_grace_ms)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(HelperSpec, name, argv, env, ready_deadline_ms, release_after_ms,
+                                   stop_grace_ms)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RanksSpec, argv, world_size, run_folder, config_path,
                                    ledger_folder, output_folder, working_folder, env, rank_env,
                                    deadline_ms, end_grace_ms, term_ms, kill_ms)

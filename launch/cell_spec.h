@@ -28,12 +28,13 @@ struct HelperSpec {
 };
 
 struct CellSpec {
-  std::string case_folder;               // cell.json, cell.log and the helpers' logs are written here
-  std::vector<std::string> kept_folders; // further ones under /tmp or /dev/shm that are seen inside
-  std::vector<BindMount> mounts;         // in this order, before the helpers
-  std::vector<HelperSpec> helpers;       // started in this order, released in the opposite one
-  RanksSpec ranks;                       // its run, output and ledger folders are seen inside, too
-  int leftover_grace_ms = 2'000;         // for processes to go after the helpers were released
+  std::string case_folder;  // cell.json, cell.log and the helpers' logs are written here
+  std::vector<std::string>
+      kept_folders;                 // further ones under /tmp or /dev/shm that are seen inside
+  std::vector<BindMount> mounts;    // in this order, before the helpers
+  std::vector<HelperSpec> helpers;  // started in this order, released in the opposite one
+  RanksSpec ranks;                  // its run, output and ledger folders are seen inside, too
+  int leftover_grace_ms = 2'000;    // for processes to go after the helpers were released
 };
 
 struct HelperEnd {
@@ -60,7 +61,7 @@ struct Leftovers {
 
 struct CellResult {
   std::string error;  // the cell itself failed (setup, helper not ready, killed); empty: it did not
-  std::string reason; // name(EndReason)
+  std::string reason;  // name(EndReason)
   std::vector<RankEnd> ranks;
   std::vector<HelperEnd> helpers;
   Leftovers leftovers;

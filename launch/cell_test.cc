@@ -1,3 +1,4 @@
+// Cells: what is seen inside, what is found at the end, and every way to end one.
 #include "launch/cell.h"
 
 #include <gmock/gmock.h>
@@ -107,8 +108,9 @@ TEST_F(CellTest, HelperThatIsNeverReadyIsAnError) {
 TEST_F(CellTest, HelperIsReleasedInTimeWhileTheRanksRun) {
   CellSpec spec = job("while [ ! -e released ]; do sleep 0.01; done");
   spec.ranks.working_folder = folder_;
-  spec.helpers = {helper("trap 'touch released; exit 0' TERM; eval \"echo >&$READY_FD\"; "
-                         "while :; do sleep 0.01; done")};
+  spec.helpers = {
+      helper("trap 'touch released; exit 0' TERM; eval \"echo >&$READY_FD\"; "
+             "while :; do sleep 0.01; done")};
   spec.helpers[0].release_after_ms = 50;
   const CellResult result = run_cell(spec);
   EXPECT_EQ(result.reason, "all_ended");

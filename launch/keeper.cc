@@ -44,9 +44,7 @@ void Keeper::watch_cell(int pidfd, const std::string& cgroup_path) {
 void Keeper::forget_cell(const std::string& cgroup_path) {
   tell({KeeperVerb::kForgetCell, cgroup_path});
 }
-void Keeper::remove_at_end(const std::string& folder) {
-  tell({KeeperVerb::kRemoveAtEnd, folder});
-}
+void Keeper::remove_at_end(const std::string& folder) { tell({KeeperVerb::kRemoveAtEnd, folder}); }
 void Keeper::keep_folder(const std::string& folder) { tell({KeeperVerb::kKeepFolder, folder}); }
 
 std::string Keeper::make_temporary_folder(const std::string& parent) {
@@ -61,7 +59,8 @@ void Keeper::tell(const KeeperMessage& message, int fd) {
   char answer = 0;
   if (!wait_readable(socket_.get(), deadline_after_ms(kAnswerDeadlineMs)) ||
       recv(socket_.get(), &answer, 1, MSG_DONTWAIT) != 1) {
-    throw std::runtime_error("the keeper (pid " + std::to_string(child_.pid()) + ") does not answer");
+    throw std::runtime_error("the keeper (pid " + std::to_string(child_.pid()) +
+                             ") does not answer");
   }
 }
 

@@ -1,3 +1,4 @@
+// The keeper in peace: folders, and what dead gates left; its hour is gate_death_test.cc.
 #include "launch/keeper.h"
 
 #include <gtest/gtest.h>
@@ -43,8 +44,7 @@ TEST(Keeper, SweepsCgroupsOfDeadGates) {
   const std::string root = cgroup_root(&why);
   if (root.empty()) GTEST_SKIP() << "no cgroup can be made here: " << why;
   const std::string mark = mark_of(1);
-  const std::string stale =
-      root + "/" + mark.substr(0, mark.rfind('-', mark.size() - 2)) + "-1-0";
+  const std::string stale = root + "/" + mark.substr(0, mark.rfind('-', mark.size() - 2)) + "-1-0";
   fs::create_directory(stale);
   const Cgroup live = Cgroup::create();
   { const Keeper keeper; }

@@ -150,8 +150,10 @@ void await_exec(int error_fd, const std::string& program) {
 Ending ending_of(const siginfo_t& info) {
   Ending out;
   out.monotonic_ns = trace::monotonic_ns();
-  if (info.si_code == CLD_EXITED) out.wait_status = W_EXITCODE(info.si_status, 0);
-  else out.wait_status = info.si_status | (info.si_code == CLD_DUMPED ? WCOREFLAG : 0);
+  if (info.si_code == CLD_EXITED)
+    out.wait_status = W_EXITCODE(info.si_status, 0);
+  else
+    out.wait_status = info.si_status | (info.si_code == CLD_DUMPED ? WCOREFLAG : 0);
   return out;
 }
 
@@ -197,8 +199,7 @@ std::optional<Ending> Child::wait(int deadline_ms) {
   if (!running()) return ending_;
   if (!wait_readable(pidfd_.get(), deadline_after_ms(deadline_ms))) return std::nullopt;
   siginfo_t info{};
-  if (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info,
-             WEXITED | WNOHANG) != 0) {
+  if (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG) != 0) {
     // Reaped by someone else in this process: the end is known, the status is not.
     ending_ = Ending{W_EXITCODE(255, 0), trace::monotonic_ns()};
   } else if (info.si_pid != 0) {

@@ -24,23 +24,23 @@ namespace batch71::launch {
 using Environment = std::map<std::string, std::string>;
 
 struct ProcessSpec {
-  std::vector<std::string> argv;  // argv[0]: a path, or a name to be found in PATH
-  Environment env;                // added to ours; replaces what is there
-  std::string working_folder;     // empty: ours
-  std::string output_path;        // stdout and stderr, appended; empty: see output_fd
-  int output_fd = -1;             // stdout and stderr; -1: ours
-  std::vector<int> inherited_fds; // stay open under the same number
-  bool dies_with_starter = true;  // PR_SET_PDEATHSIG, SIGKILL
-  bool new_session = false;       // out of reach of the terminal's Ctrl-C
-  int cgroup_procs_fd = -1;       // an open cgroup.procs, which the child enters before exec
-  uint64_t namespaces = 0;        // CLONE_NEWPID | ...: the child is made in new ones (needs root)
+  std::vector<std::string> argv;   // argv[0]: a path, or a name to be found in PATH
+  Environment env;                 // added to ours; replaces what is there
+  std::string working_folder;      // empty: ours
+  std::string output_path;         // stdout and stderr, appended; empty: see output_fd
+  int output_fd = -1;              // stdout and stderr; -1: ours
+  std::vector<int> inherited_fds;  // stay open under the same number
+  bool dies_with_starter = true;   // PR_SET_PDEATHSIG, SIGKILL
+  bool new_session = false;        // out of reach of the terminal's Ctrl-C
+  int cgroup_procs_fd = -1;        // an open cgroup.procs, which the child enters before exec
+  uint64_t namespaces = 0;         // CLONE_NEWPID | ...: the child is made in new ones (needs root)
 };
 
 struct Ending {
-  int wait_status = 0;         // waitpid's encoding
-  uint64_t monotonic_ns = 0;   // when it was reaped
-  int exit_code() const;       // -1 when ended by a signal
-  int signal() const;          // 0 when it exited
+  int wait_status = 0;        // waitpid's encoding
+  uint64_t monotonic_ns = 0;  // when it was reaped
+  int exit_code() const;      // -1 when ended by a signal
+  int signal() const;         // 0 when it exited
 };
 std::string to_text(const Ending& ending);  // "exit 3", "signal 9"
 

@@ -1,3 +1,4 @@
+// Processes: how they end, how they are stopped, what they inherit.
 #include "launch/process.h"
 
 #include <fcntl.h>
@@ -69,9 +70,12 @@ TEST(Process, StopKillsWhatIgnoresTheAsking) {
 }
 
 TEST(Process, StopKillsWhatIsStopped) {
-  Child child = start_process(shell("sleep 60"));
-  child.send_signal(SIGSTOP);
-  EXPECT_EQ(child.stop(50, 5'000), StopResult::kEnded);
+  // It must have stopped before it is asked: of two pending signals SIGTERM would come first.
+  Talker talker = start_talker(
+      "(until grep -q '^State:.T' /proc/$$/status; do sleep 0.01; done; echo stopped) & "
+      "kill -STOP $$");
+  EXPECT_EQ(talker.child.stop(50, 5'000), StopResult::kEnded);
+  EXPECT_EQ(talker.child.ending()->signal(), SIGKILL);
 }
 
 TEST(Process, DestructorKillsAndReaps) {
@@ -87,14 +91,15 @@ TEST(Process, DestructorKillsAndReaps) {
 TEST(Process, EnvironmentReplacesAndAddsAndFolderIsSet) {
   setenv("BATCH71_TEST_KEY", "old", 1);
   const std::string path = testing::TempDir() + "/process_test." + std::to_string(getpid());
-  ProcessSpec spec = shell("echo $BATCH71_TEST_KEY $BATCH71_TEST_OTHER $PWD");
+  ProcessSpec spec;
+  spec.argv = {"sh", "-c", "tr '\\0' '\\n' < /proc/$$/environ | grep BATCH71_TEST; pwd"};
   spec.env = {{"BATCH71_TEST_KEY", "new"}, {"BATCH71_TEST_OTHER", "added"}};
   spec.working_folder = "/usr";
   spec.output_path = path;
   EXPECT_EQ(start_process(spec).wait(5'000)->exit_code(), 0);
   std::stringstream text;
   text << std::ifstream(path).rdbuf();
-  EXPECT_EQ(text.str(), "new added /usr\n");
+  EXPECT_EQ(text.str(), "BATCH71_TEST_KEY=new\nBATCH71_TEST_OTHER=added\n/usr\n");
   unlink(path.c_str());
 }
 

@@ -96,9 +96,8 @@ class Ranks::Impl {
   const std::vector<RankEnd>& ends() const { return ends_; }
   EndReason reason() const { return reason_; }
   bool owns(pid_t pid) const {
-    return std::any_of(children_.begin(), children_.end(), [&](const Child& child) {
-      return child.running() && child.pid() == pid;
-    });
+    return std::any_of(children_.begin(), children_.end(),
+                       [&](const Child& child) { return child.running() && child.pid() == pid; });
   }
 
  private:
@@ -207,10 +206,10 @@ void Ranks::Impl::leave_deaf_ones() {
   for (size_t rank = 0; rank < children_.size(); ++rank) {
     if (!children_[rank].running()) continue;
     ends_[rank].deaf = true;
-    trace_.incident(trace::Event::kUnkillable, trace::Stage::kNone,
-                    "rank=" + std::to_string(rank) + " " +
-                        to_text(trace::process_state(children_[rank].pid())),
-                    children_[rank].pid(), -1);
+    trace_.incident(
+        trace::Event::kUnkillable, trace::Stage::kNone,
+        "rank=" + std::to_string(rank) + " " + to_text(trace::process_state(children_[rank].pid())),
+        children_[rank].pid(), -1);
     children_[rank].leave();
   }
   phase_ = Phase::kOver;

@@ -22,27 +22,28 @@ namespace batch71::launch {
 struct RanksSpec {
   std::vector<std::string> argv;  // the program of one rank
   int world_size = 1;
-  std::string run_folder;         // BATCH71_RUN_DIR; empty: tracing off
-  std::string config_path;        // BATCH71_CONFIG; empty: not set
-  std::string ledger_folder;      // BATCH71_LEDGER is rank<r>.jsonl in it; empty: not set
-  std::string output_folder;      // stdout and stderr to rank<r>.log; empty: ours, "[rank r] " before each line
-  std::string working_folder;     // empty: ours
-  Environment env;                     // of every rank; wins over the above
-  std::vector<Environment> rank_env;   // of rank r; wins over `env`; may be shorter than world_size
-  int deadline_ms = -1;           // of the whole job; -1: none
-  int end_grace_ms = 5'000;       // from the first bad end to SIGTERM for the others
-  int term_ms = 2'000;            // from SIGTERM to SIGKILL
-  int kill_ms = 1'000;            // from SIGKILL to leaving it
+  std::string run_folder;     // BATCH71_RUN_DIR; empty: tracing off
+  std::string config_path;    // BATCH71_CONFIG; empty: not set
+  std::string ledger_folder;  // BATCH71_LEDGER is rank<r>.jsonl in it; empty: not set
+  std::string
+      output_folder;  // stdout and stderr to rank<r>.log; empty: ours, "[rank r] " before each line
+  std::string working_folder;         // empty: ours
+  Environment env;                    // of every rank; wins over the above
+  std::vector<Environment> rank_env;  // of rank r; wins over `env`; may be shorter than world_size
+  int deadline_ms = -1;               // of the whole job; -1: none
+  int end_grace_ms = 5'000;           // from the first bad end to SIGTERM for the others
+  int term_ms = 2'000;                // from SIGTERM to SIGKILL
+  int kill_ms = 1'000;                // from SIGKILL to leaving it
 };
 
 struct RankEnd {
   int rank = 0;
   int pid = 0;
-  bool ended = false;               // false: it still runs, or was left
-  int exit_code = -1;               // -1: ended by a signal, or not ended
+  bool ended = false;  // false: it still runs, or was left
+  int exit_code = -1;  // -1: ended by a signal, or not ended
   int signal = 0;
-  bool ended_by_us = false;         // we had sent it SIGTERM or SIGKILL
-  bool deaf = false;                // outlived SIGKILL: left
+  bool ended_by_us = false;  // we had sent it SIGTERM or SIGKILL
+  bool deaf = false;         // outlived SIGKILL: left
   uint64_t start_monotonic_ns = 0;
   uint64_t end_monotonic_ns = 0;
 };

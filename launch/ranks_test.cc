@@ -1,3 +1,4 @@
+// Ranks: what they are told, how one end leads to the others, what is recorded.
 #include "launch/ranks.h"
 
 #include <gmock/gmock.h>
@@ -45,8 +46,9 @@ class RanksTest : public testing::Test {
 };
 
 TEST_F(RanksTest, EachRankIsToldWhoItIs) {
-  RanksSpec spec = job(2, "echo $RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $MASTER_ADDR "
-                          "$OMP_NUM_THREADS $BATCH71_RUN_DIR $BATCH71_LEDGER $MINE");
+  RanksSpec spec = job(2,
+                       "echo $RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $MASTER_ADDR "
+                       "$OMP_NUM_THREADS $BATCH71_RUN_DIR $BATCH71_LEDGER $MINE");
   spec.ledger_folder = "/ledgers";
   spec.rank_env = {{}, {{"MINE", "one"}}};
   Ranks ranks(spec);
@@ -76,8 +78,7 @@ TEST_F(RanksTest, BeginAndEndAreInTheRunFolder) {
   Ranks ranks(job(2, "exit $((RANK * 20))"));
   run(ranks);
   std::string why;
-  const std::optional<trace::Timeline> launch =
-      trace::read_timeline(folder_ + "/launch.b71", &why);
+  const std::optional<trace::Timeline> launch = trace::read_timeline(folder_ + "/launch.b71", &why);
   ASSERT_TRUE(launch) << why;
   std::vector<std::string> seen;
   for (const trace::Entry& entry : launch->incidents) {

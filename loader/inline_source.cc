@@ -3,8 +3,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
-#include <thread>
 
 #include "loader/observer.h"
 #include "trace/clock.h"
@@ -84,13 +84,8 @@ void InlineSource::fatal(ExitCode code, const std::string& why) {
 
 // Another thread of the program may let go of a batch meanwhile.
 int InlineSource::take_slot() {
-  const uint64_t until_ns = trace::monotonic_ns() + parts_->item_deadline_ns();
-  for (;;) {
-    const int slot = parts_->slots->take();
-    if (slot >= 0) return slot;
-    if (trace::monotonic_ns() > until_ns) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
+  const int slot = parts_->slots->take_within(std::chrono::nanoseconds(parts_->item_deadline_ns()));
+  if (slot >= 0) return slot;
   trace_.incident(trace::Event::kLost, trace::Stage::kFetch, "slots: every slot for a batch is kept by the program");
   fatal(ExitCode::kFailure, "starved: the program keeps every batch that it was given; let go of their tensors");
 }

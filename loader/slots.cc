@@ -76,8 +76,20 @@ void Slots::end_quarantine(int slot) {
 
 void Slots::give_back(int slot) {
   taken_[static_cast<size_t>(slot)].store(false, std::memory_order_release);
-  ++free_;
+  {
+    const std::lock_guard lock(mutex_);
+    ++free_;
+  }
+  given_back_.notify_all();
   bell_->ring();
+}
+
+int Slots::take_within(std::chrono::nanoseconds span) {
+  {
+    std::unique_lock lock(mutex_);
+    given_back_.wait_for(lock, span, [this] { return free_.load() > spares_; });
+  }
+  return take();
 }
 
 float* Slots::data(int slot) const {

@@ -7,7 +7,10 @@
 
 #include <atomic>
 #include <boost/interprocess/mapped_region.hpp>
+#include <chrono>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "loader/bell.h"
@@ -28,6 +31,8 @@ class Slots {
   int take_spare();
   void end_quarantine(int slot);
   void give_back(int slot);
+  // As `take`, but waits until one is given back, at most that long.
+  int take_within(std::chrono::nanoseconds span);
 
   float* data(int slot) const;
   size_t slot_bytes() const { return slot_bytes_; }
@@ -39,6 +44,8 @@ class Slots {
   boost::interprocess::mapped_region arena_;
   std::vector<std::atomic<bool>> taken_;
   std::atomic<int> free_;
+  std::mutex mutex_;  // of `given_back_`; held for a few instructions
+  std::condition_variable given_back_;
   int spares_ = kSpareSlots;
   std::shared_ptr<Bell> bell_;
 };

@@ -2,10 +2,11 @@
 #include "faults/corpusfs/watchers.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/inotify.h>
+#include <sys/signalfd.h>
 
 #include <array>
-#include <climits>
 #include <cstring>
 #include <stdexcept>
 
@@ -22,10 +23,17 @@ void await_open(const std::string& path, const StrikeLog& log,
                 const std::function<void()>& on_ready) {
   const launch::UniqueFd watch(inotify_init1(IN_CLOEXEC));
   if (!watch || inotify_add_watch(watch.get(), path.c_str(), IN_OPEN) < 0) fail(path);
+  // A SIGTERM must not outrun an open that came before it: it waits until the event was looked at.
+  sigset_t ending, before;
+  sigemptyset(&ending);
+  sigaddset(&ending, SIGTERM);
+  sigprocmask(SIG_BLOCK, &ending, &before);
+  const launch::UniqueFd ended(signalfd(-1, &ending, SFD_CLOEXEC));
   on_ready();
-  alignas(inotify_event) std::array<char, sizeof(inotify_event) + NAME_MAX + 1> event;
-  if (read(watch.get(), event.data(), event.size()) <= 0) fail(path);
-  log.struck(-1, path, "open", "log");
+  std::array<pollfd, 2> fds{{{watch.get(), POLLIN, 0}, {ended.get(), POLLIN, 0}}};
+  if (!ended || poll(fds.data(), fds.size(), -1) < 0) fail(path);
+  if (fds[0].revents != 0) log.struck(-1, path, "open", "log");
+  sigprocmask(SIG_SETMASK, &before, nullptr);
 }
 
 launch::UniqueFd await_fifo_reader(const std::string& path, const StrikeLog& log,

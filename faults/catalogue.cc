@@ -13,15 +13,37 @@ Fault wav_truncated_data();
 Fault wav_nan();
 Fault file_missing();
 Fault file_fifo();
+Fault fuse_read_hang();
+Fault worker_unkillable();
+Fault featurizer_hang();
+Fault worker_deadlock();
+Fault featurizer_throw();
+Fault worker_sigstop();
+Fault worker_sigkill();
+Fault shard_short();
+Fault forward_hang();
+Fault rank_sigkill();
+Fault rank_sigstop();
 
 namespace {
 
-std::vector<Fault> checked(std::vector<Fault> faults) {
-  for (const Fault& fault : faults) {
-    const auto same = [&](const Fault& other) { return other.name == fault.name; };
-    if (std::count_if(faults.begin(), faults.end(), same) > 1) {
-      throw std::logic_error("two faults are called " + fault.name);
-    }
+using Definition = Fault (*)();
+constexpr Definition kDefinitions[] = {
+    wav_truncated_header, wav_truncated_data, wav_nan,         file_missing,
+    file_fifo,            fuse_read_hang,     worker_unkillable, featurizer_hang,
+    worker_deadlock,      featurizer_throw,   worker_sigstop,  worker_sigkill,
+    shard_short,          forward_hang,       rank_sigkill,    rank_sigstop,
+};
+
+std::vector<Fault> all_of_them() {
+  std::vector<Fault> faults;
+  for (const Definition define : kDefinitions) {
+    Fault fault = define();
+    const bool is_known = std::any_of(faults.begin(), faults.end(), [&](const Fault& other) {
+      return other.name == fault.name;
+    });
+    if (is_known) throw std::logic_error("two faults are called " + fault.name);
+    faults.push_back(std::move(fault));
   }
   return faults;
 }
@@ -29,13 +51,7 @@ std::vector<Fault> checked(std::vector<Fault> faults) {
 }  // namespace
 
 const std::vector<Fault>& catalogue() {
-  static const std::vector<Fault> kAll = checked({
-      wav_truncated_header(),
-      wav_truncated_data(),
-      wav_nan(),
-      file_missing(),
-      file_fifo(),
-  });
+  static const std::vector<Fault> kAll = all_of_them();
   return kAll;
 }
 
@@ -53,6 +69,27 @@ std::string_view name(Family family) {
   switch (family) {
     case Family::kData: return "data";
     case Family::kIo: return "io";
+    case Family::kWorker: return "worker";
+    case Family::kStep: return "step";
+    case Family::kRank: return "rank";
+    case Family::kShards: return "shards";
+  }
+  return "unknown";
+}
+
+std::string_view name(ControlEffect effect) {
+  switch (effect) {
+    case ControlEffect::kHangs: return "hangs";
+    case ControlEffect::kDies: return "dies";
+    case ControlEffect::kSilentlySpoils: return "silently spoils";
+  }
+  return "unknown";
+}
+
+std::string_view name(Loss loss) {
+  switch (loss) {
+    case Loss::kStruckItem: return "the struck sample";
+    case Loss::kJobEnds: return "the job ends";
   }
   return "unknown";
 }

@@ -1,41 +1,68 @@
 // A fault: one way in which a sample, a file, a worker or a rank goes wrong, and what must be seen of it.
 //
-// One file per fault defines it; catalogue.cc names it. Faults come from outside of the loader: these
-// spoil the file of one sample in a corpus of the case's own.
+// One file per fault defines it (wav_nan.cc, ...); catalogue.cc names it. A fault comes from outside of
+// the loader (a file, a file system, a signal) or through a seam that a user has too (a featurizer, a
+// model, a manifest). Names and fields are the catalogue's: docs/faults.md is generated from them.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "faults/injection.h"
 
 namespace batch71::faults {
 
-enum class Family { kData, kIo };
+enum class Family { kData, kIo, kWorker, kStep, kRank, kShards };
 
-// Where a fault strikes: batches count from 0 in each epoch, indices are those of the manifest.
-struct Where {
-  int rank = 0;
-  int batch = -1;
-  int64_t index = -1;
+// What is struck: one sample on its way, a rank's training step, or a rank's share of the data.
+enum class Target { kItem, kStep, kShard };
+
+// What a loader without guards does, seen from outside.
+enum class ControlEffect { kHangs, kDies, kSilentlySpoils };
+
+// What a guarded job loses: the struck item becomes a dummy, or the job ends and says why.
+enum class Loss { kStruckItem, kJobEnds };
+
+// The guard that answers; it bounds the time from strike to detection.
+enum class Deadline { kNone, kItem, kStep, kCollective };
+
+struct Needs {
+  bool fuse = false;     // a file system of our own
+  bool workers = false;  // num_workers of at least 1
 };
 
 struct Fault {
   std::string name;
   Family family{};
+  Target target{};
   std::string says;       // one sentence
+  std::string seam;       // where it enters
   std::string how;        // how it is really done
   std::string unguarded;  // what a loader without guards does
-  std::string verdict;    // name of the diagnose::Kind that must be found
-  std::string stage;      // where the item must be found
-  // Spoils `file`, which nobody else uses. Throws std::runtime_error.
-  void (*spoil)(const std::string& file) = nullptr;
+  ControlEffect control{};
+  std::string verdict;              // name of the diagnose::Kind that must be found
+  std::vector<std::string> stages;  // where it must be found: one of these
+  Loss loses{};
+  Deadline bound{};
+  // The process that works on the item does not come back: without workers the job cannot go on.
+  bool holds_its_process = false;
+  Needs needs{};
+  // Spoils the site and says what must run beside the job. Throws std::runtime_error.
+  Injection (*inject)(const Site& site) = nullptr;
 };
 
 std::string_view name(Family family);
+std::string_view name(ControlEffect effect);
+std::string_view name(Loss loss);
 
 // All faults, in the order in which they came. A duplicate name is an error.
 const std::vector<Fault>& catalogue();
 // UsageError with the nearest known name.
 const Fault& find_fault(const std::string& name);
+
+// The page of docs/faults.md.
+std::string catalogue_as_markdown();
 
 }  // namespace batch71::faults

@@ -1,4 +1,4 @@
-// file_fifo: a read that never comes back, as on a network file system that hangs.
+// file_fifo: a read that never comes back, without any file system of our own.
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -10,19 +10,32 @@
 namespace batch71::faults {
 
 Fault file_fifo() {
-  return {"file_fifo",
-          Family::kIo,
-          "Reading the file blocks for ever.",
-          "A named pipe takes the file's place; who opens it for reading waits for a writer.",
-          "The worker waits in the kernel, the rank for the worker, all others for the rank.",
-          "read_blocked",
-          "audio_open",
-          [](const std::string& file) {
-            std::filesystem::remove(file);
-            if (mkfifo(file.c_str(), 0600) != 0) {
-              throw std::system_error(errno, std::generic_category(), file);
+  return {
+      .name = "file_fifo",
+      .family = Family::kIo,
+      .target = Target::kItem,
+      .says = "Reading the file blocks for ever.",
+      .seam = "the audio file",
+      .how = "A named pipe takes the file's place; its writer opens it and never writes.",
+      .unguarded = "The worker waits in the kernel, the rank for the worker, all others for the rank.",
+      .control = ControlEffect::kHangs,
+      .verdict = "read_blocked",
+      .stages = {"audio_open", "audio_read"},
+      .loses = Loss::kStruckItem,
+      .bound = Deadline::kItem,
+      .holds_its_process = true,
+      .inject =
+          [](const Site& site) {
+            std::filesystem::remove(site.struck_file);
+            if (mkfifo(site.struck_file.c_str(), 0600) != 0) {
+              throw std::system_error(errno, std::generic_category(), site.struck_file);
             }
-          }};
+            Injection injection = watch_open(site, site.struck_file);
+            injection.helpers.front().argv = {injection.helpers.front().argv[0], "--strikes",
+                                              site.strike_log, "--fifo", site.struck_file};
+            return injection;
+          },
+  };
 }
 
 }  // namespace batch71::faults

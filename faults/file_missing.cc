@@ -6,14 +6,25 @@
 namespace batch71::faults {
 
 Fault file_missing() {
-  return {"file_missing",
-          Family::kData,
-          "The manifest names a file that is not there.",
-          "The file is removed.",
-          "The worker throws in open; the rank waits for its item for ever.",
-          "audio_missing",
-          "audio_open",
-          [](const std::string& file) { std::filesystem::remove(file); }};
+  return {
+      .name = "file_missing",
+      .family = Family::kData,
+      .target = Target::kItem,
+      .says = "The manifest names a file that is not there.",
+      .seam = "the corpus folder",
+      .how = "The file is removed; a file system of our own notes who looks for it.",
+      .unguarded = "The worker dies of the exception; the rank waits for its item for ever.",
+      .control = ControlEffect::kHangs,
+      .verdict = "audio_missing",
+      .stages = {"audio_open"},
+      .loses = Loss::kStruckItem,
+      .needs = {.fuse = true},
+      .inject =
+          [](const Site& site) {
+            std::filesystem::remove(site.struck_file);
+            return serve_corpus(site, "lookup", "log");
+          },
+  };
 }
 
 }  // namespace batch71::faults

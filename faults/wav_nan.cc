@@ -1,7 +1,6 @@
 // wav_nan: the file is a sound WAV of floats, some of which are not numbers.
 #include <cstdint>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <vector>
@@ -13,11 +12,10 @@ namespace {
 
 // The same number of frames as 32-bit floats, every hundredth of them NaN.
 void to_floats_with_nan(const std::string& file) {
-  constexpr size_t kHeaderBytes = 44;
   std::ifstream in(file, std::ios::binary);
   std::vector<char> bytes((std::istreambuf_iterator<char>(in)), {});
   in.close();
-  const size_t frames = (bytes.size() - kHeaderBytes) / sizeof(int16_t);
+  const size_t frames = (bytes.size() - kWavHeaderBytes) / sizeof(int16_t);
   std::vector<float> samples(frames, 0.1f);
   for (size_t i = 0; i < frames; i += 100) samples[i] = std::numeric_limits<float>::quiet_NaN();
 
@@ -33,23 +31,32 @@ void to_floats_with_nan(const std::string& file) {
   put(32, static_cast<uint16_t>(sizeof(float)));
   put(34, uint16_t{32});
   put(40, data_bytes);
-  std::filesystem::remove(file);  // a name of its own: others may share the old one's data
   std::ofstream out(file, std::ios::binary);
-  out.write(bytes.data(), kHeaderBytes);
+  out.write(bytes.data(), kWavHeaderBytes);
   out.write(reinterpret_cast<const char*>(samples.data()), data_bytes);
 }
 
 }  // namespace
 
 Fault wav_nan() {
-  return {"wav_nan",
-          Family::kData,
-          "Some samples are not numbers.",
-          "The file is rewritten as 32-bit floats, every hundredth of them NaN.",
-          "It trains on, and all weights of all ranks become NaN.",
-          "audio_not_finite",
-          "audio_read",
-          to_floats_with_nan};
+  return {
+      .name = "wav_nan",
+      .family = Family::kData,
+      .target = Target::kItem,
+      .says = "Some samples are not numbers.",
+      .seam = "the audio file",
+      .how = "The file is rewritten as 32-bit floats, every hundredth of them NaN.",
+      .unguarded = "It trains on, and all weights of all ranks become NaN.",
+      .control = ControlEffect::kSilentlySpoils,
+      .verdict = "audio_not_finite",
+      .stages = {"audio_read"},
+      .loses = Loss::kStruckItem,
+      .inject =
+          [](const Site& site) {
+            to_floats_with_nan(site.struck_file);
+            return watch_open(site, site.struck_file);
+          },
+  };
 }
 
 }  // namespace batch71::faults

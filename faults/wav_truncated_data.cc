@@ -6,18 +6,26 @@
 namespace batch71::faults {
 
 Fault wav_truncated_data() {
-  constexpr uintmax_t kHeaderBytes = 44;
-  return {"wav_truncated_data",
-          Family::kData,
-          "Half of the audio is missing; the header still declares all of it.",
-          "The file is cut in the middle of its data chunk.",
-          "It trains on half a sentence, without a word.",
-          "audio_truncated",
-          "audio_open",
-          [](const std::string& file) {
-            const uintmax_t size = std::filesystem::file_size(file);
-            std::filesystem::resize_file(file, kHeaderBytes + (size - kHeaderBytes) / 4 * 2);
-          }};
+  return {
+      .name = "wav_truncated_data",
+      .family = Family::kData,
+      .target = Target::kItem,
+      .says = "Half of the audio is missing; the header still declares all of it.",
+      .seam = "the audio file",
+      .how = "The file is cut in the middle of its data chunk.",
+      .unguarded = "It trains on half a sentence, without a word.",
+      .control = ControlEffect::kSilentlySpoils,
+      .verdict = "audio_truncated",
+      .stages = {"audio_open", "audio_read"},
+      .loses = Loss::kStruckItem,
+      .inject =
+          [](const Site& site) {
+            const uintmax_t data_bytes =
+                std::filesystem::file_size(site.struck_file) - kWavHeaderBytes;
+            std::filesystem::resize_file(site.struck_file, kWavHeaderBytes + data_bytes / 4 * 2);
+            return watch_open(site, site.struck_file);
+          },
+  };
 }
 
 }  // namespace batch71::faults

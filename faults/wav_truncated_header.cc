@@ -6,15 +6,25 @@
 namespace batch71::faults {
 
 Fault wav_truncated_header() {
-  constexpr uintmax_t kWithinFmtChunk = 28;
-  return {"wav_truncated_header",
-          Family::kData,
-          "The file ends within its header.",
-          "The file is cut to 28 bytes, in the middle of the fmt chunk.",
-          "The worker throws in the decoder; the rank waits for its item for ever.",
-          "audio_unreadable",
-          "audio_open",
-          [](const std::string& file) { std::filesystem::resize_file(file, kWithinFmtChunk); }};
+  return {
+      .name = "wav_truncated_header",
+      .family = Family::kData,
+      .target = Target::kItem,
+      .says = "The file ends within its header.",
+      .seam = "the audio file",
+      .how = "The file is cut to 28 bytes, in the middle of the fmt chunk.",
+      .unguarded = "The worker dies of the decoder's exception; the rank waits for its item for ever.",
+      .control = ControlEffect::kHangs,
+      .verdict = "audio_unreadable",
+      .stages = {"audio_open", "audio_read"},
+      .loses = Loss::kStruckItem,
+      .inject =
+          [](const Site& site) {
+            constexpr uintmax_t kWithinFmtChunk = 28;
+            std::filesystem::resize_file(site.struck_file, kWithinFmtChunk);
+            return watch_open(site, site.struck_file);
+          },
+  };
 }
 
 }  // namespace batch71::faults

@@ -1,0 +1,55 @@
+// docs/faults.md, from the catalogue.
+#include <string>
+
+#include "faults/fault.h"
+
+namespace batch71::faults {
+namespace {
+
+constexpr const char* kHead = R"(# Faults
+
+Generated from the catalogue (`faults/catalogue.cc`; `batch71 faults list|show`); a unit test compares. Each is
+really done to real processes, in a cell (root), and each is shown to be real on a loader without guards
+(`subjects/naive_main.cc`): the column *unguarded*. A plan names a fault and its place:
+`worker_sigkill@rank=1,batch=71` (`faults/plan.h`).
+
+| fault | family | what happens | unguarded | verdict, in stage | lost | needs |
+|---|---|---|---|---|---|---|
+)";
+
+constexpr const char* kDetails = R"(
+## How each is done
+
+| fault | seam | how | a loader without guards |
+|---|---|---|---|
+)";
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "`" : " or `") + word + "`";
+  return text;
+}
+
+std::string needs_of(const Fault& fault) {
+  std::string text = fault.needs.fuse ? "/dev/fuse" : "";
+  if (fault.needs.workers) text += text.empty() ? "workers" : ", workers";
+  return text;
+}
+
+}  // namespace
+
+std::string catalogue_as_markdown() {
+  std::string table = kHead;
+  std::string details = kDetails;
+  for (const Fault& fault : catalogue()) {
+    const std::string begin = "| `" + fault.name + "` | ";
+    table += begin + std::string(name(fault.family)) + " | " + fault.says + " | " +
+             std::string(name(fault.control)) + " | `" + fault.verdict + "`, " +
+             joined(fault.stages) + " | " + std::string(name(fault.loses)) + " | " +
+             needs_of(fault) + " |\n";
+    details += begin + fault.seam + " | " + fault.how + " | " + fault.unguarded + " |\n";
+  }
+  return table + details;
+}
+
+}  // namespace batch71::faults

@@ -1,0 +1,100 @@
+// The catalogue and its page; fault plans, and those that cannot be.
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "faults/plan.h"
+#include "trace/errors.h"
+
+namespace batch71::faults {
+namespace {
+
+using testing::HasSubstr;
+
+// Rank r of 4 consumes 4 * k + r, eight to a batch, 80 batches.
+JobShape job_of_four() {
+  return {4, 2, 80, [](int rank, int64_t batch) {
+            std::vector<int64_t> indices;
+            for (int64_t k = 8 * batch; k < 8 * (batch + 1); ++k) indices.push_back(4 * k + rank);
+            return indices;
+          }};
+}
+
+std::string refusal(const std::string& text, const JobShape& job) {
+  try {
+    resolve(parse_plan(text), job);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Catalogue, HasTheSixteenFaults) {
+  EXPECT_EQ(catalogue().size(), 16u);
+  EXPECT_EQ(find_fault("file_fifo").verdict, "read_blocked");
+}
+
+TEST(Catalogue, UnknownNameIsRefusedWithTheNearest) {
+  EXPECT_THAT([] { find_fault("featuriser_hang"); },
+              testing::ThrowsMessage<UsageError>(HasSubstr("'featurizer_hang'")));
+}
+
+TEST(Catalogue, PageIsWhatTheCatalogueSays) {
+  std::string page;
+  std::getline(std::ifstream(BATCH71_DOCS "/faults.md"), page, '\0');
+  EXPECT_EQ(page, catalogue_as_markdown());
+}
+
+TEST(Plan, SurvivesItsText) {
+  for (const char* text : {"wav_nan", "worker_sigkill@rank=1,batch=71", "wav_nan@index=7",
+                           "rank_sigstop@rank=3,worker=1,epoch=0,batch=2,index=9"}) {
+    EXPECT_EQ(to_text(parse_plan(text)), text);
+  }
+}
+
+TEST(Plan, MeansTheFirstSampleOfItsBatch) {
+  const Where where = resolve(parse_plan("wav_nan@rank=2,batch=3"), job_of_four());
+  EXPECT_EQ(to_text(where), "rank=2,batch=3,index=98");
+}
+
+TEST(Plan, FindsTheBatchOfAnIndex) {
+  EXPECT_EQ(resolve(parse_plan("wav_nan@rank=1,index=9"), job_of_four()).batch, 0);
+}
+
+TEST(Plan, StrikesBatch71OfRank1IfNotTold) {
+  EXPECT_EQ(to_text(resolve(parse_plan("wav_nan"), job_of_four())), "rank=1,batch=71,index=2273");
+  JobShape small = job_of_four();
+  small.world_size = 1;
+  small.num_batches = 12;
+  EXPECT_EQ(to_text(resolve(parse_plan("wav_nan"), small)), "rank=0,batch=6,index=192");
+}
+
+TEST(Plan, PlacesThatCannotBeAreRefused) {
+  const JobShape job = job_of_four();
+  EXPECT_THAT(refusal("wav_nan@rank=7", job), HasSubstr("rank 7 of 4 cannot be: ranks are 0 to 3"));
+  EXPECT_THAT(refusal("wav_nan@batch=80", job), HasSubstr("batch 80 of 80 cannot be"));
+  EXPECT_THAT(refusal("wav_nan@worker=2", job), HasSubstr("worker 2 of 2 cannot be"));
+  EXPECT_THAT(refusal("wav_nan@epoch=1", job), HasSubstr("epoch 1 of 1 cannot be"));
+  EXPECT_THAT(refusal("wav_nan@rank=1,index=8", job), HasSubstr("not consumed by rank 1"));
+  EXPECT_THAT(refusal("wav_nan@rank=1,batch=1,index=9", job), HasSubstr("not in batch 1"));
+}
+
+TEST(Plan, TextsThatMeanNothingAreRefused) {
+  const JobShape job = job_of_four();
+  EXPECT_THAT(refusal("", job), HasSubstr("unknown fault ''"));
+  EXPECT_THAT(refusal("wav_nan@", job), HasSubstr("unknown key ''"));
+  EXPECT_THAT(refusal("wav_nan@rnak=1", job), HasSubstr("nearest known one is 'rank'"));
+  EXPECT_THAT(refusal("wav_nan@rank", job), HasSubstr("rank is ''"));
+  EXPECT_THAT(refusal("wav_nan@rank=-1", job), HasSubstr("rank is '-1'"));
+  EXPECT_THAT(refusal("wav_nan@rank=1,rank=2", job), HasSubstr("given twice"));
+}
+
+TEST(Plan, FaultsOfWorkersNeedWorkers) {
+  JobShape job = job_of_four();
+  EXPECT_EQ(why_not_applicable(find_fault("worker_sigkill"), job), "");
+  job.num_workers = 0;
+  EXPECT_THAT(why_not_applicable(find_fault("worker_sigkill"), job), HasSubstr("num_workers: 0"));
+}
+
+}  // namespace
+}  // namespace batch71::faults

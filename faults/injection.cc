@@ -1,0 +1,66 @@
+// The ways in which injectors strike.
+#include "faults/injection.h"
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "launch/process.h"
+
+namespace batch71::faults {
+namespace {
+
+namespace fs = std::filesystem;
+
+launch::HelperSpec corpusfs(const Site& site, const std::vector<std::string>& mode) {
+  launch::HelperSpec helper;
+  helper.name = "files";
+  helper.argv = {launch::sibling_program("corpusfs"), "--strikes", site.strike_log};
+  helper.argv.insert(helper.argv.end(), mode.begin(), mode.end());
+  return helper;
+}
+
+std::string write_json(const std::string& path, const nlohmann::json& value) {
+  std::ofstream out(path);
+  out << value << "\n";
+  if (!out.flush()) throw std::runtime_error(path + ": cannot be written");
+  return path;
+}
+
+Injection user_code(const Site& site, nlohmann::json at, UserDeed deed) {
+  at["rank"] = site.where.rank;
+  at["do"] = static_cast<int>(deed);
+  at["log"] = site.strike_log;
+  at["once"] = site.case_folder + "/once";
+  return {.helpers = {},
+          .env = {{"USER_HOOKS", write_json(site.case_folder + "/hooks.json", at)}},
+          .manifest_filepath = {}};
+}
+
+}  // namespace
+
+Injection watch_open(const Site& site, const std::string& path) {
+  return {.helpers = {corpusfs(site, {"--watch-open", path})}, .env = {}, .manifest_filepath = {}};
+}
+
+Injection serve_corpus(const Site& site, std::string_view op, std::string_view action) {
+  const std::string rules = write_json(
+      site.case_folder + "/rules.json",
+      {{{"path", fs::relative(site.struck_file, site.corpus_folder).string()},
+        {"op", op},
+        {"action", action}}});
+  return {.helpers = {corpusfs(site, {"--folder", site.corpus_folder, "--rules", rules})},
+          .env = {},
+          .manifest_filepath = {}};
+}
+
+Injection featurizer_does(const Site& site, UserDeed deed) {
+  return user_code(site, {{"at", "featurizer"}, {"index", site.where.index}}, deed);
+}
+
+Injection forward_does(const Site& site, UserDeed deed) {
+  return user_code(site, {{"at", "forward"}, {"batch", site.where.batch}}, deed);
+}
+
+}  // namespace batch71::faults

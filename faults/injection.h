@@ -1,0 +1,61 @@
+// What an injector is given and what it gives back; the few ways in which all of them strike.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "launch/cell_spec.h"
+
+namespace batch71::faults {
+
+// Batches count from 0 in each epoch, indices are those of the manifest (of the rank's own shard where
+// each has one). -1: not given, or does not apply.
+struct Where {
+  int rank = 0;
+  int worker = -1;
+  int32_t epoch = 0;
+  int64_t batch = -1;
+  int64_t index = -1;
+};
+
+// One case's own copy of everything that may be spoiled. Paths are absolute.
+struct Site {
+  std::string case_folder;    // for files of the injector's own
+  std::string corpus_folder;
+  std::string manifest_path;  // in corpus_folder
+  std::string struck_file;    // of where.index; its data is shared with nobody
+  std::string strike_log;     // see faults/corpusfs/strike_log.h
+  Where where;
+  int world_size = 1;
+  int batch_size = 1;
+};
+
+struct Injection {
+  std::vector<launch::HelperSpec> helpers;
+  launch::Environment env;        // of every rank
+  std::string manifest_filepath;  // instead of the config's; empty: as it is
+};
+
+// Spoiled already: what is left is to notice when the file is first opened.
+Injection watch_open(const Site& site, const std::string& path);
+// Serves the corpus by FUSE and does `action` at the first `op` on the struck file (corpusfs/rules.h).
+Injection serve_corpus(const Site& site, std::string_view op, std::string_view action);
+
+// What the user's own code does when it is called at the place (faults/seams/user_hooks.h).
+enum class UserDeed {
+  kSpin = 1,
+  kThrow = 2,
+  kCrossLocks = 3,
+  kWaitForEver = 4,
+  kEndProcess = 5,
+  kStopProcess = 6,
+};
+Injection featurizer_does(const Site& site, UserDeed deed);
+Injection forward_does(const Site& site, UserDeed deed);
+
+// Little-endian WAV files of 44-byte headers, as the corpora have them.
+inline constexpr int64_t kWavHeaderBytes = 44;
+
+}  // namespace batch71::faults

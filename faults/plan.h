@@ -1,0 +1,50 @@
+// Fault plans as text: which fault strikes where, the same on a command line and in a test's name.
+//
+//   plan   = fault [ "@" key "=" number { "," key "=" number } ]
+//   key    = rank | worker | epoch | batch | index
+//
+// `worker_sigkill@rank=1,batch=71`. Batches count from 0. Of batch and index one suffices: a batch means
+// its first sample, an index the batch that it is in. Without either: batch 71, or the middle of a
+// shorter job. Without a rank: rank 1, or 0 where it is alone. Only epoch 0 can be struck.
+// What is not known or cannot be is refused in one line (UsageError), before anything is started.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "faults/fault.h"
+
+namespace batch71::faults {
+
+struct FaultPlan {
+  const Fault* fault = nullptr;
+  std::optional<int64_t> rank;
+  std::optional<int64_t> worker;
+  std::optional<int64_t> epoch;
+  std::optional<int64_t> batch;
+  std::optional<int64_t> index;
+};
+
+FaultPlan parse_plan(const std::string& text);
+std::string to_text(const FaultPlan& plan);
+// "rank=1,batch=71,index=2274"
+std::string to_text(const Where& where);
+
+// What a plan must know of the job.
+struct JobShape {
+  int world_size = 1;
+  int num_workers = 0;
+  int64_t num_batches = 0;  // of each rank
+  std::function<std::vector<int64_t>(int rank, int64_t batch)> indices_of;  // of epoch 0
+};
+
+// The one place that the plan means.
+Where resolve(const FaultPlan& plan, const JobShape& job);
+
+// Why the job lacks what the fault strikes; "" if it does not.
+std::string why_not_applicable(const Fault& fault, const JobShape& job);
+
+}  // namespace batch71::faults

@@ -1,0 +1,67 @@
+// A user's featurizer and model around others.
+#include "faults/seams/user_seams.h"
+
+#include <utility>
+
+#include "faults/seams/user_hooks.h"
+
+namespace user {
+
+namespace ddp = batch71::ddp;
+namespace loader = batch71::loader;
+
+namespace {
+
+class UserFeaturizer : public loader::Featurizer {
+ public:
+  UserFeaturizer(std::unique_ptr<loader::Featurizer> inner, const Hooks& hooks)
+      : inner_(std::move(inner)), hooks_(hooks) {}
+  int64_t channels() const override { return inner_->channels(); }
+  int64_t frames(int64_t num_samples) const override { return inner_->frames(num_samples); }
+  void process(const loader::Waveform& waveform, const loader::ItemId& id,
+               const loader::FeatureView& out) override {
+    hooks_.sample(id.index);
+    inner_->process(waveform, id, out);
+  }
+
+ private:
+  std::unique_ptr<loader::Featurizer> inner_;
+  Hooks hooks_;
+};
+
+class UserModel : public ddp::Model {
+ public:
+  UserModel(std::shared_ptr<ddp::Model> inner, const Hooks& hooks)
+      : inner_(register_module("inner", std::move(inner))), hooks_(hooks) {}
+  at::Tensor forward(const loader::Batch& batch) override {
+    hooks_.step(batch.batch);
+    return inner_->forward(batch);
+  }
+  at::Tensor loss_sum(const at::Tensor& outputs, const at::Tensor& labels) override {
+    return inner_->loss_sum(outputs, labels);
+  }
+
+ private:
+  std::shared_ptr<ddp::Model> inner_;
+  Hooks hooks_;
+};
+
+}  // namespace
+
+loader::FeaturizerFactory featurizer(loader::FeaturizerFactory inner) {
+  const Hooks hooks = Hooks::from_environment();
+  if (!hooks.watches_featurizer()) return inner;
+  return [inner = std::move(inner), hooks] {
+    return std::make_unique<UserFeaturizer>(inner(), hooks);
+  };
+}
+
+ddp::ModelFactory model(ddp::ModelFactory inner) {
+  const Hooks hooks = Hooks::from_environment();
+  if (!hooks.watches_forward()) return inner;
+  return [inner = std::move(inner), hooks](const ddp::ModelSpec& spec) {
+    return std::make_shared<UserModel>(inner(spec), hooks);
+  };
+}
+
+}  // namespace user

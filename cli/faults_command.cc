@@ -16,9 +16,11 @@ void list() {
 }
 
 void show(const faults::Fault& fault) {
-  fmt::print("{} ({})\n  what       {}\n  how        {}\n  unguarded  {}\n  verdict    {} in {}\n",
-             fault.name, faults::name(fault.family), fault.says, fault.how, fault.unguarded,
-             fault.verdict, fault.stage);
+  fmt::print("{} ({})\n  what       {}\n  seam       {}\n  how        {}\n  unguarded  it {}: {}\n",
+             fault.name, faults::name(fault.family), fault.says, fault.seam, fault.how,
+             faults::name(fault.control), fault.unguarded);
+  fmt::print("  verdict    {} in {}\n  lost       {}\n", fault.verdict,
+             fmt::join(fault.stages, " or "), faults::name(fault.loses));
 }
 
 }  // namespace

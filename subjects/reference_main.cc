@@ -8,6 +8,7 @@
 #include "ddp/classifier.h"
 #include "ddp/job.h"
 #include "diagnose/diagnose.h"
+#include "faults/seams/user_seams.h"
 #include "loader/registry.h"
 #include "trace/errors.h"
 #include "trace/reader.h"
@@ -36,10 +37,10 @@ ExitCode run() {
   const ddp::JobConfig config = ddp::load_job_config(config_path);
   ddp::Seams seams;
   seams.dataset = loader::manifest_dataset_factory(config.loader, rank_of_environment());
-  seams.featurizer = loader::featurizer_factory(config.loader.train_ds);
-  seams.model = [seed = config.trainer.model_seed](const ddp::ModelSpec& spec) {
+  seams.featurizer = user::featurizer(loader::featurizer_factory(config.loader.train_ds));
+  seams.model = user::model([seed = config.trainer.model_seed](const ddp::ModelSpec& spec) {
     return std::make_shared<ddp::Classifier>(spec, static_cast<uint64_t>(seed));
-  };
+  });
   seams.on_stuck = say_what_happened;
   return ddp::run_job(config, seams);
 }

@@ -43,7 +43,7 @@ TEST(Process, TellsHowItEnded) {
 }
 
 TEST(Process, WaitGivesUpAtItsDeadline) {
-  Child child = start_process(shell("sleep 60"));
+  Child child = start_process(shell("exec sleep 60"));
   const uint64_t start_ns = trace::monotonic_ns();
   EXPECT_FALSE(child.wait(50));
   EXPECT_GE(trace::monotonic_ns() - start_ns, 50 * kNsPerMs);
@@ -81,7 +81,7 @@ TEST(Process, StopKillsWhatIsStopped) {
 TEST(Process, DestructorKillsAndReaps) {
   pid_t pid = 0;
   {
-    const Child child = start_process(shell("sleep 60"));
+    const Child child = start_process(shell("exec sleep 60"));
     pid = child.pid();
   }
   EXPECT_EQ(kill(pid, 0), -1);

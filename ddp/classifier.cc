@@ -1,9 +1,17 @@
 // A small classifier of utterances.
 #include "ddp/classifier.h"
 
-#include <ATen/Functions.h>
-#include <torch/nn/functional/loss.h>
-#include <torch/utils.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/conv1d.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/zeros.h>
+
+#include <cmath>
+
+#include "ddp/model.h"
 
 namespace batch71::ddp {
 namespace {
@@ -12,42 +20,64 @@ constexpr int64_t kHidden = 32;
 constexpr int64_t kKernel = 5;
 constexpr int64_t kStride = 2;
 
-int64_t after_convolution(int64_t frames) { return (frames + kStride - 1) / kStride; }
-
-torch::nn::Conv1d convolution(int64_t from, int64_t to) {
-  return torch::nn::Conv1d(
-      torch::nn::Conv1dOptions(from, to, kKernel).stride(kStride).padding(kKernel / 2));
+// Frames after a convolution with that stride and half a kernel of padding.
+at::Tensor strided(const at::Tensor& frames) {
+  return (frames + (kStride - 1)).div(kStride, "floor");
 }
+
+// Each channel of each item around its own mean over the valid frames: loudness and microphone go.
+at::Tensor centred(const at::Tensor& features, const at::Tensor& mask, const at::Tensor& frames) {
+  const at::Tensor mean = (features * mask).sum(2, true) / frames.view({-1, 1, 1});
+  return (features - mean) * mask;
+}
+
+at::Tensor mask_of(const at::Tensor& frames, int64_t length) {
+  return at::arange(length).lt(frames.unsqueeze(1)).unsqueeze(1).to(at::kFloat);
+}
+
+class Classifier : public Model {
+ public:
+  Classifier(const ModelSpec& spec, uint64_t seed)
+      : generator_(at::detail::createCPUGenerator(seed)),
+        first_(weights("first", {kHidden, spec.channels, kKernel}, spec.channels * kKernel)),
+        second_(weights("second", {kHidden, kHidden, kKernel}, kHidden * kKernel)),
+        head_(weights("head", {std::max<int64_t>(spec.num_classes, 1), kHidden}, kHidden)),
+        bias_(register_parameter("bias", at::zeros({head_.size(0)}))) {}
+
+  at::Tensor forward(const loader::Batch& batch) override {
+    const at::Tensor frames = batch.lengths.clamp_min(1);
+    const at::Tensor mask = mask_of(frames, batch.features.size(2));
+    at::Tensor hidden = centred(batch.features, mask, frames);
+    for (const at::Tensor& kernel : {first_, second_}) {
+      hidden = at::conv1d(hidden, kernel, {}, kStride, kKernel / 2).relu();
+    }
+    const at::Tensor left = strided(strided(frames));
+    const at::Tensor mean = (hidden * mask_of(left, hidden.size(2))).sum(2) / left.unsqueeze(1);
+    return at::linear(mean, head_, bias_);
+  }
+
+  at::Tensor loss_sum(const at::Tensor& outputs, const at::Tensor& labels) override {
+    return at::cross_entropy_loss(outputs, labels.clamp_min(0), {}, at::Reduction::Sum);
+  }
+
+ private:
+  // Kaiming's uniform initialization.
+  at::Tensor& weights(const char* name, at::IntArrayRef shape, int64_t fan_in) {
+    const double bound = std::sqrt(6.0 / static_cast<double>(fan_in));
+    return register_parameter(name, at::empty(shape).uniform_(-bound, bound, generator_));
+  }
+
+  at::Generator generator_;
+  at::Tensor first_;
+  at::Tensor second_;
+  at::Tensor head_;
+  at::Tensor bias_;
+};
 
 }  // namespace
 
-Classifier::Classifier(const ModelSpec& spec, uint64_t seed) {
-  torch::manual_seed(seed);
-  first_ = register_module("first", convolution(spec.channels, kHidden));
-  second_ = register_module("second", convolution(kHidden, kHidden));
-  head_ =
-      register_module("head", torch::nn::Linear(kHidden, std::max<int64_t>(spec.num_classes, 1)));
-}
-
-at::Tensor Classifier::forward(const loader::Batch& batch) {
-  at::Tensor hidden = at::relu(second_->forward(at::relu(first_->forward(batch.features))));
-  const int64_t frames = hidden.size(2);
-  // Padding takes no part in the mean.
-  const at::Tensor lengths = batch.lengths.clone();
-  int64_t* length = lengths.data_ptr<int64_t>();
-  for (int64_t i = 0; i < lengths.numel(); ++i) {
-    length[i] = std::min(frames, after_convolution(after_convolution(length[i])));
-  }
-  const at::Tensor valid =
-      at::arange(frames).unsqueeze(0).lt(lengths.unsqueeze(1)).unsqueeze(1).to(at::kFloat);
-  const at::Tensor mean = (hidden * valid).sum(2) / lengths.unsqueeze(1).to(at::kFloat);
-  return head_->forward(mean);
-}
-
-at::Tensor Classifier::loss_sum(const at::Tensor& outputs, const at::Tensor& labels) {
-  namespace F = torch::nn::functional;
-  return F::cross_entropy(outputs, labels.clamp_min(0),
-                          F::CrossEntropyFuncOptions().reduction(torch::kSum));
+ModelFactory classifier_factory(uint64_t seed) {
+  return [seed](const ModelSpec& spec) { return std::make_shared<Classifier>(spec, seed); };
 }
 
 }  // namespace batch71::ddp

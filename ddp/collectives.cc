@@ -1,7 +1,8 @@
 // Gloo and c10d's Reducer; the one file that knows the version of libtorch.
 #include "ddp/collectives.h"
 
-#include <ATen/Functions.h>
+#include <ATen/ops/empty.h>
+#include <fmt/format.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -9,10 +10,15 @@
 
 #include <chrono>
 
+#include "trace/errors.h"
+
 namespace batch71::ddp {
 namespace {
 
+using Group = c10::intrusive_ptr<c10d::ProcessGroup>;
 using Millis = std::chrono::milliseconds;
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 c10::intrusive_ptr<c10d::Store> connect_store(const Environment& env, Millis deadline) {
   c10d::TCPStoreOptions options;
@@ -21,14 +27,27 @@ c10::intrusive_ptr<c10d::Store> connect_store(const Environment& env, Millis dea
   options.numWorkers = static_cast<size_t>(env.world_size);
   options.waitWorkers = false;
   options.timeout = deadline;
-  auto tcp = c10::make_intrusive<c10d::TCPStore>(env.master_addr, options);
-  return c10::make_intrusive<c10d::PrefixStore>("batch71/" + std::to_string(env.restart_count),
-                                                tcp);
+  const std::string prefix = "batch71/" + std::to_string(env.restart_count);
+  try {
+    auto tcp = c10::make_intrusive<c10d::TCPStore>(env.master_addr, options);
+    // A store that speaks another libtorch's protocol lets one connect, and answers nothing.
+    if (env.agent_hosts_store) tcp->add(prefix + "/hello", 1);
+    return c10::make_intrusive<c10d::PrefixStore>(prefix, tcp);
+  } catch (const std::exception& error) {
+    if (!options.isServer && !env.agent_hosts_store)
+      throw;  // rank 0 is lost or late: no usage error
+    const char* remedy =
+        env.agent_hosts_store
+            ? "the agent's store does not answer as libtorch 1.13 does; start torchrun "
+              "with --standalone and TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
+            : "cannot host the store there; choose a free MASTER_PORT";
+    throw UsageError(fmt::format("MASTER_ADDR={} MASTER_PORT={}: {} ({})", env.master_addr,
+                                 env.master_port, remedy, first_line(error.what())));
+  }
 }
 
-c10::intrusive_ptr<c10d::ProcessGroupGloo> connect_group(const Environment& env, Millis startup,
-                                                         Millis collective) {
-  auto options = c10d::ProcessGroupGloo::Options::create(collective);
+Group connect_group(const Environment& env, Millis startup) {
+  auto options = c10d::ProcessGroupGloo::Options::create(startup);
   const bool is_local = env.master_addr == "127.0.0.1" || env.master_addr == "localhost";
   options->devices.push_back(is_local ? c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1")
                                       : c10d::ProcessGroupGloo::createDefaultDevice());
@@ -36,19 +55,24 @@ c10::intrusive_ptr<c10d::ProcessGroupGloo> connect_group(const Environment& env,
                                                      env.world_size, options);
 }
 
-// Averages a bucket over all ranks, as DDP does by itself; a hook, so that its start is seen.
-// (CppCommHookInterface would do, if libtorch exported what it calls.)
+c10d::AllreduceOptions allreduce_options(Millis deadline) {
+  c10d::AllreduceOptions options;
+  options.timeout = deadline;
+  return options;
+}
+
+// Averages a bucket over all ranks, as DDP does by itself; a hook, so that its start is seen and its
+// deadline is ours. (CppCommHookInterface would do, if libtorch exported what it calls.)
 class AveragingHook : public c10d::CommHookInterface {
  public:
-  AveragingHook(c10::intrusive_ptr<c10d::ProcessGroup> group,
-                std::function<void(int64_t)> on_bucket)
-      : group_(std::move(group)), on_bucket_(std::move(on_bucket)) {}
+  AveragingHook(Group group, Millis deadline, Collectives::OnBucket on_bucket)
+      : group_(std::move(group)), deadline_(deadline), on_bucket_(std::move(on_bucket)) {}
 
   c10::intrusive_ptr<c10::ivalue::Future> runHook(c10d::GradBucket& bucket) override {
     std::vector<at::Tensor> tensors{bucket.getBufferRef()};
-    on_bucket_(static_cast<int64_t>(tensors[0].nbytes()));
+    on_bucket_(static_cast<int64_t>(tensors[0].nbytes()), bucket.isLast());
     tensors[0].div_(group_->getSize());
-    return group_->allreduce(tensors)->getFuture();
+    return group_->allreduce(tensors, allreduce_options(deadline_))->getFuture();
   }
 
   at::Tensor parseHookResult(const c10::IValue& result) override {
@@ -56,17 +80,18 @@ class AveragingHook : public c10d::CommHookInterface {
   }
 
  private:
-  c10::intrusive_ptr<c10d::ProcessGroup> group_;
-  std::function<void(int64_t)> on_bucket_;
+  Group group_;
+  Millis deadline_;
+  Collectives::OnBucket on_bucket_;
 };
 
-at::Tensor to_tensor(const std::vector<int64_t>& values) {
+at::Tensor to_tensor(const Row& values) {
   at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
   std::copy(values.begin(), values.end(), tensor.data_ptr<int64_t>());
   return tensor;
 }
 
-std::vector<int64_t> to_vector(const at::Tensor& tensor) {
+Row to_row(const at::Tensor& tensor) {
   const int64_t* data = tensor.data_ptr<int64_t>();
   return {data, data + tensor.numel()};
 }
@@ -75,48 +100,56 @@ std::vector<int64_t> to_vector(const at::Tensor& tensor) {
 
 class Collectives::Impl {
  public:
-  c10::intrusive_ptr<c10d::ProcessGroupGloo> group;
+  Group group;
+  Millis deadline;
   std::unique_ptr<c10d::Reducer> reducer;
 };
 
 Collectives::Collectives(const Environment& env, int startup_deadline_ms,
                          int collective_deadline_ms)
     : impl_(std::make_unique<Impl>()) {
-  impl_->group = connect_group(env, Millis(startup_deadline_ms), Millis(collective_deadline_ms));
+  impl_->deadline = Millis(collective_deadline_ms);
+  impl_->group = connect_group(env, Millis(startup_deadline_ms));
 }
 
 Collectives::~Collectives() = default;
 
 int Collectives::world_size() const { return impl_->group->getSize(); }
 
-std::vector<int64_t> Collectives::sum(std::vector<int64_t> mine) {
+Row Collectives::sum(const Row& mine) {
   std::vector<at::Tensor> tensors{to_tensor(mine)};
-  impl_->group->allreduce(tensors)->wait();
-  return to_vector(tensors[0]);
+  impl_->group->allreduce(tensors, allreduce_options(impl_->deadline))->wait();
+  return to_row(tensors[0]);
 }
 
-std::vector<std::vector<int64_t>> Collectives::gather(const std::vector<int64_t>& mine) {
+std::vector<Row> Collectives::gather(const Row& mine) {
   std::vector<at::Tensor> input{to_tensor(mine)};
   std::vector<std::vector<at::Tensor>> output(1);
-  for (int rank = 0; rank < world_size(); ++rank) output[0].push_back(at::empty_like(input[0]));
-  impl_->group->allgather(output, input)->wait();
-  std::vector<std::vector<int64_t>> rows;
-  for (const at::Tensor& row : output[0]) rows.push_back(to_vector(row));
+  for (int rank = 0; rank < world_size(); ++rank) output[0].push_back(to_tensor(mine));
+  c10d::AllgatherOptions options;
+  options.timeout = impl_->deadline;
+  impl_->group->allgather(output, input, options)->wait();
+  std::vector<Row> rows;
+  for (const at::Tensor& row : output[0]) rows.push_back(to_row(row));
   return rows;
 }
 
-void Collectives::reduce_gradients_of(std::vector<at::Tensor> parameters,
-                                      std::function<void(int64_t)> on_bucket) {
+void Collectives::broadcast(const std::vector<at::Tensor>& tensors) {
+  constexpr size_t kBufferBytes = size_t{25} << 20;  // as DDP's initial broadcast
+  c10d::broadcast_coalesced(impl_->group, tensors, kBufferBytes, 0);
+}
+
+void Collectives::reduce_gradients_of(const std::vector<at::Tensor>& parameters,
+                                      OnBucket on_bucket) {
   const std::vector<size_t> limits{c10d::kDefaultFirstBucketBytes, c10d::kDefaultBucketBytesCap};
   auto [buckets, bucket_limits] = c10d::compute_bucket_assignment_by_size(parameters, limits);
-  std::vector<bool> sparse(parameters.size(), false);
   impl_->reducer = std::make_unique<c10d::Reducer>(
-      parameters, std::move(buckets), std::move(bucket_limits), impl_->group, std::move(sparse),
-      c10d::kDefaultBucketBytesCap, /*find_unused_parameters=*/false,
-      /*gradient_as_bucket_view=*/false, std::unordered_map<size_t, std::string>{},
-      c10d::kDefaultFirstBucketBytes);
+      parameters, std::move(buckets), std::move(bucket_limits), impl_->group,
+      std::vector<bool>(parameters.size(), false), c10d::kDefaultBucketBytesCap,
+      /*find_unused_parameters=*/false, /*gradient_as_bucket_view=*/false,
+      std::unordered_map<size_t, std::string>{}, c10d::kDefaultFirstBucketBytes);
   impl_->reducer->register_comm_hook(
-      std::make_unique<AveragingHook>(impl_->group, std::move(on_bucket)));
+      std::make_unique<AveragingHook>(impl_->group, impl_->deadline, std::move(on_bucket)));
 }
 
 void Collectives::prepare_for_backward() { impl_->reducer->prepare_for_backward({}); }

@@ -12,25 +12,30 @@
 #include <memory>
 #include <vector>
 
+#include "ddp/agreement.h"
 #include "ddp/environment.h"
 
 namespace batch71::ddp {
 
 class Collectives {
  public:
+  // The rendezvous. UsageError where the store cannot be: port taken, address unknown, or an agent's
+  // store of another libtorch.
   Collectives(const Environment& env, int startup_deadline_ms, int collective_deadline_ms);
   ~Collectives();
 
   int world_size() const;
   // Element-wise sum over all ranks.
-  std::vector<int64_t> sum(std::vector<int64_t> mine);
+  Row sum(const Row& mine);
   // One row a rank.
-  std::vector<std::vector<int64_t>> gather(const std::vector<int64_t>& mine);
+  std::vector<Row> gather(const Row& mine);
+  // All ranks get rank 0's values.
+  void broadcast(const std::vector<at::Tensor>& tensors);
 
   // Gradients of these parameters are averaged over all ranks inside backward(); `on_bucket` is
-  // called (with the bytes) whenever an all-reduce of gradients starts.
-  void reduce_gradients_of(std::vector<at::Tensor> parameters,
-                           std::function<void(int64_t size_bytes)> on_bucket);
+  // called, on the thread of backward(), whenever an all-reduce of gradients starts.
+  using OnBucket = std::function<void(int64_t size_bytes, bool is_last)>;
+  void reduce_gradients_of(const std::vector<at::Tensor>& parameters, OnBucket on_bucket);
   void prepare_for_backward();
 
  private:

@@ -15,11 +15,13 @@ std::string text(const char* name, const char* fallback) {
   return value != nullptr && *value != '\0' ? value : fallback;
 }
 
-int number(const char* name, int least, int most) {
+const char* required(const char* name) {
   const char* value = std::getenv(name);
-  if (value == nullptr) {
-    throw UsageError(std::string(name) + " is not set; start ranks with `batch71 run` or torchrun");
-  }
+  if (value != nullptr && *value != '\0') return value;
+  throw UsageError(std::string(name) + " is not set; start ranks with `batch71 run` or torchrun");
+}
+
+int number(const char* name, const char* value, int least, int most) {
   int out = 0;
   const char* end = value + std::strlen(value);
   const auto [rest, failed] = std::from_chars(value, end, out);
@@ -34,12 +36,13 @@ int number(const char* name, int least, int most) {
 
 Environment read_environment() {
   Environment env;
-  env.world_size = number("WORLD_SIZE", 1, 65'536);
-  env.rank = number("RANK", 0, env.world_size - 1);
-  env.master_addr = text("MASTER_ADDR", "127.0.0.1");
-  env.master_port = number("MASTER_PORT", 1, 65'535);
+  env.world_size = number("WORLD_SIZE", required("WORLD_SIZE"), 1, 65'536);
+  env.rank = number("RANK", required("RANK"), 0, env.world_size - 1);
+  env.master_addr = required("MASTER_ADDR");
+  env.master_port = number("MASTER_PORT", required("MASTER_PORT"), 1, 65'535);
   env.agent_hosts_store = text("TORCHELASTIC_USE_AGENT_STORE", "False") == "True";
-  env.restart_count = std::atoi(text("TORCHELASTIC_RESTART_COUNT", "0").c_str());
+  constexpr const char* kRestarts = "TORCHELASTIC_RESTART_COUNT";
+  env.restart_count = number(kRestarts, text(kRestarts, "0").c_str(), 0, 1'000'000);
   env.run_folder = text("BATCH71_RUN_DIR", "");
   env.ledger_path = text("BATCH71_LEDGER", "");
   return env;

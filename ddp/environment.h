@@ -8,7 +8,7 @@ namespace batch71::ddp {
 struct Environment {
   int rank = 0;
   int world_size = 1;
-  std::string master_addr = "127.0.0.1";
+  std::string master_addr;
   int master_port = 0;
   bool agent_hosts_store = false;  // torchrun hosts the store itself
   int restart_count = 0;           // part of every key: attempts do not meet

@@ -3,43 +3,69 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <cstdio>
+#include <optional>
 
 #include "ddp/environment.h"
 #include "ddp/step_loop.h"
 #include "ddp/step_watch.h"
 #include "loader/loader.h"
+#include "loader/throw_stack.h"
+#include "trace/errors.h"
 
 namespace batch71::ddp {
+namespace {
+
+// libtorch appends a stack of its own, of where it noticed; ours is where it was thrown.
+std::string message_of(const std::string& what) {
+  return what.substr(0, what.find("\nException raised from"));
+}
+
+// What came out of user code: written down with its stack, then the one way out.
+[[noreturn]] void fail(Progress& progress, const std::string& what) {
+  progress.trace().incident(trace::Event::kError, progress.trace().stage(),
+                            what + "\n" + loader::last_throw_stack());
+  progress.watch().leave(ExitCode::kFailure, what);
+}
+
+void run_loop(StepLoop& loop, Progress& progress) {
+  const loader::ThrowStackScope stacks;
+  try {
+    loop.run();
+  } catch (const std::exception& error) {
+    fail(progress, message_of(error.what()));
+  } catch (...) {
+    fail(progress, "something that is no std::exception was thrown");
+  }
+}
+
+}  // namespace
 
 ExitCode run_job(const JobConfig& config, const Seams& seams) {
   const Environment env = read_environment();
   trace::Writer trace(env.run_folder, {trace::Role::kMain, env.rank, env.world_size});
-  StepWatch* watch_of_loader = nullptr;
+  std::optional<StepWatch> watch;  // outlives the loader, whose threads may call it
+  std::atomic<bool> is_watched{false};
   // First of all: the loader forks its workers from a process without threads.
   loader::Loader loader(
       {config.loader, env.rank, env.world_size, env.run_folder, seams.dataset, seams.featurizer,
-       [&watch_of_loader](const loader::Fatal& fatal) {
-         if (watch_of_loader != nullptr) watch_of_loader->fatal(fatal.code, fatal.why);
+       // Before the watch is there, `next` says it again.
+       [&](const loader::Fatal& fatal) {
+         if (is_watched) watch->fatal(fatal.code, fatal.why);
        }},
       trace);
-  StepWatch watch(env, config.loader.guards, seams.on_stuck);
-  watch_of_loader = &watch;
-  try {
-    StepLoop loop(env, config, seams, loader, watch, trace);
-    loop.run();
-    std::fprintf(stderr, "[Rank %d] done: %ld steps, final loss %.4f, %ld dummies over all ranks\n",
-                 env.rank, static_cast<long>(loop.steps()), loop.last_loss(),
-                 static_cast<long>(loop.dummies_over_all_ranks()));
-  } catch (const std::exception& error) {
-    trace.incident(trace::Event::kError, trace.stage(),
-                   std::string(error.what()) + "\nwhere it was caught");
-    watch.end_together(ExitCode::kFailure, error.what());
-  }
-  if (!env.run_folder.empty()) {
-    const std::string verdict = seams.on_stuck(env.run_folder);
-    if (!verdict.empty())
-      std::fprintf(stderr, "[Rank %d] verdict: %s\n", env.rank, verdict.c_str());
+  watch.emplace(env, config.loader.guards, StepWatch::Seams{seams.on_stuck, seams.stop_requested});
+  is_watched = true;
+  Progress progress(trace, *watch);
+  StepLoop loop(env, config, seams, loader, progress);
+  run_loop(loop, progress);
+  std::fprintf(stderr, "[rank %d] done: %s\n", env.rank,
+               fmt::format("{} steps, final loss {:.4f}, {} dummies over all ranks", loop.steps(),
+                           loop.loss(), loop.dummies())
+                   .c_str());
+  if (!env.run_folder.empty() && seams.on_stuck) {
+    print_verdict(env.rank, seams.on_stuck(env.run_folder));
   }
   return ExitCode::kDone;
 }

@@ -1,8 +1,8 @@
 // One rank's training job: rendezvous, agreement, step loop, watch, one way out.
 //
 // `run_job` is what a subject's main calls. It returns the exit code when the job ends as planned; on
-// anything fatal it leaves the process through `leave` (incident, ledger, zygote, _exit), also while
-// main is inside backward().
+// anything fatal it leaves the process through the step watch (incident, verdict, _exit), also while
+// main is inside backward(). Throws UsageError before anything is trained.
 // Environment: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT (env://), TORCHELASTIC_USE_AGENT_STORE,
 // TORCHELASTIC_RESTART_COUNT; BATCH71_RUN_DIR (traces; unset: tracing off), BATCH71_LEDGER.
 #pragma once
@@ -10,7 +10,7 @@
 #include <functional>
 #include <string>
 
-#include "ddp/model.h"
+#include "ddp/model_factory.h"
 #include "loader/config.h"
 #include "loader/dataset.h"
 #include "loader/featurizer.h"
@@ -36,9 +36,13 @@ struct Seams {
   loader::DatasetFactory dataset;
   loader::FeaturizerFactory featurizer;
   ModelFactory model;
-  // Reads the run folder and says what happened, in one line ("" when nothing did). The subject
-  // connects it to diagnose; called on the watch thread after the grace, and at the job's end.
+  // Reads the run folder and says what happened, one line a verdict ("" when nothing did). The
+  // subject connects it to diagnose; called on a thread of its own after the grace, and at the job's
+  // end. May be empty.
   std::function<std::string(const std::string& run_folder)> on_stuck;
+  // True once the program was asked to end (SIGINT, SIGTERM): the rank then leaves with kInterrupted.
+  // Called by the watch at every beat. May be empty.
+  std::function<bool()> stop_requested;
 };
 
 ExitCode run_job(const JobConfig& config, const Seams& seams);

@@ -5,11 +5,9 @@
 // all ranks. Called on the rank's training thread.
 #pragma once
 
-#include <functional>
-#include <memory>
-
 #include <torch/nn/module.h>
 
+#include "ddp/model_factory.h"
 #include "loader/batch.h"
 
 namespace batch71::ddp {
@@ -21,11 +19,5 @@ class Model : public torch::nn::Module {
   // outputs and labels of the valid rows only -> scalar
   virtual at::Tensor loss_sum(const at::Tensor& outputs, const at::Tensor& labels) = 0;
 };
-
-struct ModelSpec {
-  int64_t channels = 0;
-  int64_t num_classes = 0;
-};
-using ModelFactory = std::function<std::shared_ptr<Model>(const ModelSpec&)>;
 
 }  // namespace batch71::ddp

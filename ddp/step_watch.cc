@@ -1,4 +1,4 @@
-// The thread that holds a rank's steps and collectives against deadlines, and the one way out.
+// The step watch: states against deadlines, symptoms, the verdict, the one way out.
 #include "ddp/step_watch.h"
 
 #include <fmt/format.h>
@@ -6,8 +6,12 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdio>
+#include <future>
+#include <memory>
+#include <sstream>
 
+#include "ddp/watch_rules.h"
+#include "trace/clock.h"
 #include "trace/process_state.h"
 
 namespace batch71::ddp {
@@ -18,27 +22,35 @@ using trace::Stage;
 
 constexpr int kBeatMs = 20;
 constexpr uint64_t kMillisecond = 1'000'000;
-// A watch that has not beaten for so long belongs to a rank that is stopped or gone.
-constexpr uint64_t kSilentNs = 400 * kMillisecond;
+// Below that an oversleep is ordinary scheduling, which deadlines allow for anyhow.
+constexpr uint64_t kPauseNs = 100 * kMillisecond;
+constexpr uint32_t kWatchSlots = 512;
 
-// Stages in which main must not stay; a fetch is the loader's to guard.
-bool is_watched(Stage stage) {
-  return trace::is_collective(stage) || stage == Stage::kForward || stage == Stage::kLoss ||
-         stage == Stage::kBackward || stage == Stage::kOptimizer || stage == Stage::kSetup;
-}
+uint64_t in_ms(int ms) { return trace::monotonic_ns() + static_cast<uint64_t>(ms) * kMillisecond; }
 
 }  // namespace
 
-StepWatch::StepWatch(const Environment& env, const loader::Guards& guards, Speak on_stuck)
-    : env_(env), guards_(guards), on_stuck_(std::move(on_stuck)), since_ns_(trace::monotonic_ns()) {
-  for (int rank = 0; rank < env.world_size && !env.run_folder.empty(); ++rank) {
-    if (rank == env.rank) continue;
-    const auto peek = [&](trace::Role role) {
-      const trace::WriterSpec spec{role, rank};
-      return std::make_unique<trace::Peek>(env.run_folder + "/" + trace::file_name(spec));
-    };
-    peers_.push_back({rank, peek(trace::Role::kMain), peek(trace::Role::kStepWatch)});
+void print_verdict(int rank, const std::string& lines) {
+  std::istringstream stream(lines);
+  for (std::string line; std::getline(stream, line);) {
+    const std::string text = fmt::format("[rank {}] verdict: {}\n", rank, line);
+    pollfd err{STDERR_FILENO, POLLOUT, 0};
+    constexpr int kPatienceMs = 200;
+    if (poll(&err, 1, kPatienceMs) != 1) return;
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
   }
+}
+
+uint64_t StepWatch::MainState::age_ms() const {
+  return (trace::monotonic_ns() - since_ns) / kMillisecond;
+}
+
+StepWatch::StepWatch(const Environment& env, const loader::Guards& guards, Seams seams)
+    : env_(env),
+      guards_(guards),
+      seams_(std::move(seams)),
+      peers_(env.run_folder, env.rank, env.world_size) {
+  main_.since_ns = trace::monotonic_ns();
   thread_ = std::thread([this] { run(); });
 }
 
@@ -48,29 +60,36 @@ StepWatch::~StepWatch() {
     stop_ = true;
   }
   wake_.notify_all();
-  thread_.join();  // it waits at most a beat, and ends the process itself when it does not return
+  thread_.join();  // it looks at stop_ at least once a beat, or ends the process
 }
 
 void StepWatch::enter(Stage stage, const trace::Place& place) {
   const std::lock_guard lock(mutex_);
-  stage_ = stage;
-  place_ = place;
-  since_ns_ = trace::monotonic_ns();
-  observed_early_ = false;
+  main_ = {stage, place, trace::monotonic_ns(), false};
 }
 
-void StepWatch::fatal(ExitCode code, const std::string& why) {
-  raise({code, Stage::kNone, why, false});
+void StepWatch::done() {
+  const std::lock_guard lock(mutex_);
+  done_ = true;
 }
 
 void StepWatch::symptom(Stage stage, const std::string& what) {
-  raise({ExitCode::kPeerLost, stage, what, true});
-  for (;;) pause();  // the watch ends the process after the grace
+  {
+    const std::lock_guard lock(mutex_);
+    if (!trouble_) trouble_ = {ExitCode::kPeerLost, stage, what};
+  }
+  leave(ExitCode::kPeerLost, what);
 }
 
-void StepWatch::end_together(ExitCode code, const std::string& why) {
-  raise({code, Stage::kNone, why, false});
-  for (;;) pause();
+void StepWatch::leave(ExitCode code, const std::string& why) {
+  fatal(code, why);
+  // The watch ends the process after the grace; should it not, main does.
+  poll(nullptr, 0, 3 * guards_.verdict_grace_ms + 2 * guards_.shutdown_deadline_ms);
+  _exit(static_cast<int>(code));
+}
+
+void StepWatch::fatal(ExitCode code, const std::string& why) {
+  raise({code, main_state().stage, why});
 }
 
 void StepWatch::raise(const Trouble& trouble) {
@@ -81,34 +100,29 @@ void StepWatch::raise(const Trouble& trouble) {
   wake_.notify_all();
 }
 
-int StepWatch::deadline_ms(Stage stage) const {
-  if (stage == Stage::kSetup) return guards_.startup_deadline_ms;
-  return trace::is_collective(stage) ? guards_.collective_deadline_ms : guards_.step_deadline_ms;
-}
-
 void StepWatch::run() {
   trace::Writer trace(env_.run_folder,
-                      {trace::Role::kStepWatch, env_.rank, env_.world_size, -1, 0, 512});
+                      {trace::Role::kStepWatch, env_.rank, env_.world_size, -1, 0, kWatchSlots});
   trace_ = &trace;
-  while (!stopped_within(kBeatMs)) {
-    check_own_stage();
-    check_peers();
+  while (beat()) {
+    check_main();
+    check_others();
     if (const std::optional<Trouble> found = trouble()) end(*found);
   }
 }
 
-// One beat. A pause of the whole machine or rank is no fault of the stage: deadlines move with it.
-bool StepWatch::stopped_within(int most_ms) {
+// False when the job is over.
+bool StepWatch::beat() {
   std::unique_lock lock(mutex_);
   const uint64_t before_ns = trace::monotonic_ns();
-  wake_.wait_for(lock, std::chrono::milliseconds(most_ms), [this] { return stop_ || trouble_; });
+  wake_.wait_for(lock, std::chrono::milliseconds(kBeatMs), [this] { return stop_ || trouble_; });
   const uint64_t slept_ns = trace::monotonic_ns() - before_ns;
-  const uint64_t wanted_ns = static_cast<uint64_t>(most_ms) * kMillisecond;
-  const uint64_t oversleep_ns = slept_ns > wanted_ns ? slept_ns - wanted_ns : 0;
-  if (oversleep_ns > 100 * kMillisecond) since_ns_ += oversleep_ns;
+  constexpr uint64_t kWantedNs = kBeatMs * kMillisecond;
+  const uint64_t oversleep_ns = slept_ns > kWantedNs ? slept_ns - kWantedNs : 0;
+  if (oversleep_ns > kPauseNs) main_.since_ns += oversleep_ns;
   trace_->record(Event::kBeat, Stage::kNone, static_cast<int64_t>(oversleep_ns));
   trace_->anchor();
-  return stop_;
+  return !stop_;
 }
 
 std::optional<StepWatch::Trouble> StepWatch::trouble() {
@@ -116,67 +130,52 @@ std::optional<StepWatch::Trouble> StepWatch::trouble() {
   return trouble_;
 }
 
-void StepWatch::check_own_stage() {
-  std::unique_lock lock(mutex_);
-  if (!is_watched(stage_)) return;
-  const uint64_t age_ms = (trace::monotonic_ns() - since_ns_) / kMillisecond;
-  const Stage stage = stage_;
-  const trace::Place place = place_;
-  const bool first_look =
-      !observed_early_ && age_ms > static_cast<uint64_t>(guards_.observe_after_ms);
-  observed_early_ = observed_early_ || first_look;
-  lock.unlock();
-  if (first_look) {
-    observe(fmt::format("rank{}.main", env_.rank), getpid(), stage, place);
-    observe_peers();
-  }
-  if (age_ms <= static_cast<uint64_t>(deadline_ms(stage))) return;
-  const bool is_collective = trace::is_collective(stage) || stage == Stage::kSetup;
-  raise({is_collective ? ExitCode::kPeerLost : ExitCode::kStepStuck, stage,
-         fmt::format("deadline: {} is past {} ms", trace::name(stage), deadline_ms(stage)),
-         is_collective});
+StepWatch::MainState StepWatch::main_state() {
+  const std::lock_guard lock(mutex_);
+  return main_;
 }
 
-void StepWatch::check_peers() {
-  for (Peer& peer : peers_) check_peer(peer);
+void StepWatch::check_main() {
+  const MainState main = main_state();
+  const std::optional<int> limit_ms = deadline_ms(main.stage, guards_);
+  if (!limit_ms) return;
+  const uint64_t age_ms = main.age_ms();
+  if (!main.observed_early && age_ms > static_cast<uint64_t>(guards_.observe_after_ms)) {
+    observe(env_.rank, getpid(), main.stage, main.place);
+    observe_suspects();
+    const std::lock_guard lock(mutex_);
+    if (main_.since_ns == main.since_ns) main_.observed_early = true;
+  }
+  if (age_ms <= static_cast<uint64_t>(*limit_ms)) return;
+  raise({code_when_late(main.stage), main.stage,
+         fmt::format("deadline: {} takes more than {} ms", trace::name(main.stage), *limit_ms)});
 }
 
-void StepWatch::check_peer(Peer& peer) {
-  for (const trace::Entry& entry : peer.main->new_incidents()) {
-    peer.done = peer.done || entry.event == Event::kDone;
+void StepWatch::check_others() {
+  peers_.look();
+  {
+    const std::lock_guard lock(mutex_);
+    if (done_) return;
   }
-  for (const trace::Entry& entry : peer.watch->new_incidents()) {
-    if (entry.event == Event::kVerdict) heard_ = entry.text;
-    if (entry.event == Event::kSymptom) {
-      raise({ExitCode::kPeerLost, entry.stage,
-             fmt::format("rank {} reports: {}", peer.rank, entry.text), true});
-    }
+  if (peers_.trouble()) {
+    const Peers::Trouble& theirs = *peers_.trouble();
+    raise({theirs.code, theirs.stage, theirs.why});
   }
-  if (peer.done || !peer.main->writer()) return;
-  const char state = trace::process_state(peer.main->writer()->pid).state;
-  if (state == 0 || state == 'Z') {
-    raise({ExitCode::kPeerLost, Stage::kNone, fmt::format("rank {} is gone", peer.rank), true});
-  }
+  if (seams_.stop_requested && seams_.stop_requested())
+    fatal(ExitCode::kInterrupted, "interrupted");
 }
 
-void StepWatch::observe(const std::string& who, int pid, Stage stage, const trace::Place& place) {
+void StepWatch::observe(int rank, int pid, Stage stage, const trace::Place& place) {
   const trace::ProcessState state = trace::process_state(pid);
-  trace_->incident_at(place, Event::kObservation, stage, "who=" + who + " " + to_text(state), pid,
+  trace_->incident_at(place, Event::kObservation, stage,
+                      fmt::format("who=rank{}.main {}", rank, to_text(state)), pid,
                       static_cast<int64_t>(state.cpu_ns));
 }
 
-void StepWatch::observe_peers() {
-  for (Peer& peer : peers_) {
-    const std::optional<trace::Entry> newest = peer.main->newest();
-    if (peer.done || !newest || !peer.main->writer()) continue;
-    observe(fmt::format("rank{}.main", peer.rank), peer.main->writer()->pid, newest->stage,
-            {newest->epoch, newest->batch, newest->index});
+void StepWatch::observe_suspects() {
+  for (const Peers::Suspect& suspect : peers_.suspects()) {
+    observe(suspect.rank, suspect.pid, suspect.stage, suspect.place);
   }
-}
-
-bool StepWatch::beats(Peer& peer) {
-  const std::optional<trace::Entry> beat = peer.watch->newest();
-  return beat && beat->monotonic_ns + kSilentNs > trace::monotonic_ns();
 }
 
 // A beat between two looks at peers' files, which offer nothing to wait on.
@@ -184,49 +183,63 @@ void StepWatch::look_again() {
   trace_->record(Event::kBeat, Stage::kNone);
   trace_->anchor();
   poll(nullptr, 0, kBeatMs);
+  peers_.look();
+}
+
+// Asked on a thread of its own: what a user's function does with its time is not known.
+std::string StepWatch::own_verdict() {
+  if (!seams_.on_stuck || env_.run_folder.empty()) return {};
+  auto answer = std::make_shared<std::promise<std::string>>();
+  std::future<std::string> verdict = answer->get_future();
+  std::thread([answer, ask = seams_.on_stuck, folder = env_.run_folder] {
+    try {
+      answer->set_value(ask(folder));
+    } catch (const std::exception&) {
+      answer->set_value({});
+    }
+  }).detach();
+  const uint64_t deadline_ns = in_ms(guards_.shutdown_deadline_ms);
+  while (trace::monotonic_ns() < deadline_ns) {
+    if (verdict.wait_for(std::chrono::milliseconds(kBeatMs)) == std::future_status::ready) {
+      return verdict.get();
+    }
+    trace_->record(Event::kBeat, Stage::kNone);
+  }
+  return {};
 }
 
 // The lowest rank that beats speaks; the others repeat what it says, so that all print the same.
-std::string StepWatch::verdict() {
-  const auto until = [](int ms) {
-    return trace::monotonic_ns() + static_cast<uint64_t>(ms) * kMillisecond;
-  };
-  const uint64_t patience_ns = until(2 * guards_.verdict_grace_ms);
-  for (Peer& peer : peers_) {
-    if (peer.rank > env_.rank) break;
-    while (heard_.empty() && beats(peer) && trace::monotonic_ns() < patience_ns) {
-      look_again();
-      check_peer(peer);
-    }
+std::string StepWatch::agreed_verdict() {
+  const uint64_t patience_ns = in_ms(guards_.verdict_grace_ms);
+  while (!peers_.verdict() && speaker(env_.rank, peers_.views()) != env_.rank &&
+         trace::monotonic_ns() < patience_ns) {
+    look_again();
   }
-  return heard_.empty() ? on_stuck_(env_.run_folder) : heard_;
+  return peers_.verdict() ? *peers_.verdict() : own_verdict();
 }
 
 void StepWatch::end(const Trouble& trouble) {
-  trace::Place place;
-  Stage stage;
-  {
-    const std::lock_guard lock(mutex_);
-    place = place_;
-    stage = trouble.stage == Stage::kNone ? stage_ : trouble.stage;
-  }
-  trace_->incident_at(place, Event::kSymptom, stage, trouble.why);
-  observe_peers();
-  if (!trouble.is_symptom) observe(fmt::format("rank{}.main", env_.rank), getpid(), stage, place);
-  const uint64_t grace_over_ns =
-      trace::monotonic_ns() + static_cast<uint64_t>(guards_.verdict_grace_ms) * kMillisecond;
-  while (heard_.empty() && trace::monotonic_ns() < grace_over_ns) {
+  const MainState main = main_state();
+  const Stage stage = trouble.stage == Stage::kNone ? main.stage : trouble.stage;
+  ExitCode code = trouble.code;
+  const bool is_to_blame = holds_up_others(main.stage, main.age_ms(), guards_);
+  if (is_to_blame && code == ExitCode::kPeerLost) code = ExitCode::kStepStuck;
+  trace_->incident_at(main.place, Event::kSymptom, is_to_blame ? main.stage : stage, trouble.why,
+                      static_cast<int64_t>(code));
+  if (is_to_blame) observe(env_.rank, getpid(), main.stage, main.place);
+  observe_suspects();
+  const int grace_ms = code == ExitCode::kInterrupted ? 0 : guards_.verdict_grace_ms;
+  for (const uint64_t over_ns = in_ms(grace_ms);
+       trace::monotonic_ns() < over_ns && !all_have_spoken(peers_.views());) {
     look_again();
-    check_peers();
   }
-  const std::string line = verdict();
-  trace_->incident_at(place, Event::kVerdict, Stage::kShutdown, line);
-  trace_->incident_at(place, Event::kEnding, Stage::kShutdown, trouble.why,
-                      static_cast<int64_t>(trouble.code));
-  std::fprintf(stderr, "[Rank %d] verdict: %s\n", env_.rank,
-               line.empty() ? trouble.why.c_str() : line.c_str());
-  std::fflush(nullptr);
-  _exit(static_cast<int>(trouble.code));
+  observe_suspects();  // who is silent still, and perhaps gone by now
+  const std::string verdict = agreed_verdict();
+  trace_->incident_at(main.place, Event::kVerdict, Stage::kShutdown, verdict);
+  trace_->incident_at(main.place, Event::kEnding, Stage::kShutdown, trouble.why,
+                      static_cast<int64_t>(code));
+  print_verdict(env_.rank, verdict.empty() ? trouble.why : verdict);
+  _exit(static_cast<int>(code));
 }
 
 }  // namespace batch71::ddp

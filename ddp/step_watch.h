@@ -4,93 +4,102 @@
 // here or at a peer, writes down what it sees (symptom, observations of the silent), gives the others
 // `verdict_grace_ms`, and lets the lowest rank that still beats speak: it asks `on_stuck` for the
 // verdict and publishes it in its trace; the others repeat it. Then the process ends by _exit, though
-// main may be inside backward(). Ranks see each other through their trace files in the run folder.
+// main may be inside backward(): that closes the socket at which the worker zygote ends itself.
 //
-// Threads: `enter` and `symptom` from the training thread, `fatal` from any.
+//   watching --(own deadline, failed collective, fatal, peer's word or death)--> symptom written
+//   --(all have spoken, or grace over)--> verdict published or heard --> ending written, _exit
+//
+// Threads: `enter`, `symptom`, `leave` and `done` from the training thread, `fatal` from any.
+// Time: a pause of the whole rank (debugger, SIGSTOP, suspended machine) moves deadlines along.
 #pragma once
 
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "ddp/environment.h"
+#include "ddp/peers.h"
 #include "loader/config.h"
 #include "trace/event.h"
 #include "trace/exit_code.h"
-#include "trace/peek.h"
 #include "trace/writer.h"
 
 namespace batch71::ddp {
 
 class StepWatch {
  public:
-  using Speak = std::function<std::string(const std::string& run_folder)>;
-  StepWatch(const Environment& env, const loader::Guards& guards, Speak on_stuck);
+  struct Seams {
+    std::function<std::string(const std::string& run_folder)> on_stuck;  // may be empty
+    std::function<bool()> stop_requested;                                // may be empty
+  };
+  StepWatch(const Environment& env, const loader::Guards& guards, Seams seams);
   ~StepWatch();  // bounded: the thread wakes at once
+  StepWatch(const StepWatch&) = delete;
+  StepWatch& operator=(const StepWatch&) = delete;
 
   // Main enters a stage; what is held against a deadline is the time spent in it.
   void enter(trace::Stage stage, const trace::Place& place);
-  // Main saw a collective fail. Does not return: the watch ends the process after the grace.
+  // Main saw a collective fail: somebody else may be to blame.
   [[noreturn]] void symptom(trace::Stage stage, const std::string& what);
-  // Something that ends this rank, whoever finds it. Returns; the process ends soon.
+  // The rank ends with this code, for a reason of its own or one that all ranks agreed on.
+  [[noreturn]] void leave(ExitCode code, const std::string& why);
+  // The same from any thread. Returns; the process ends soon.
   void fatal(ExitCode code, const std::string& why);
-  // All ranks alike end here with this code (budget, disagreement, loss). Does not return.
-  [[noreturn]] void end_together(ExitCode code, const std::string& why);
+  // The job is done: from now on the others may go.
+  void done();
 
  private:
-  struct Peer {
-    int rank;
-    std::unique_ptr<trace::Peek> main;
-    std::unique_ptr<trace::Peek> watch;
-    bool done = false;  // it said so: from now on it may be gone
-  };
   struct Trouble {
-    ExitCode code = ExitCode::kPeerLost;
-    trace::Stage stage = trace::Stage::kNone;
+    ExitCode code{};
+    trace::Stage stage{};
     std::string why;
-    bool is_symptom = false;  // a collective: somebody else may be to blame
+  };
+  struct MainState {
+    trace::Stage stage = trace::Stage::kSetup;
+    trace::Place place;
+    uint64_t since_ns = 0;
+    bool observed_early = false;
+
+    uint64_t age_ms() const;
   };
 
   void run();
-  bool stopped_within(int most_ms);
-  void check_own_stage();
-  void check_peers();
-  void check_peer(Peer& peer);
+  bool beat();
+  void check_main();
+  void check_others();
   void raise(const Trouble& trouble);
   std::optional<Trouble> trouble();
-  int deadline_ms(trace::Stage stage) const;
-  void observe(const std::string& who, int pid, trace::Stage stage, const trace::Place& place);
-  void observe_peers();
+  MainState main_state();
+  void observe(int rank, int pid, trace::Stage stage, const trace::Place& place);
+  void observe_suspects();
   void look_again();
-  bool beats(Peer& peer);
-  std::string verdict();
+  std::string own_verdict();
+  std::string agreed_verdict();
   [[noreturn]] void end(const Trouble& trouble);
 
   const Environment env_;
   const loader::Guards guards_;
-  const Speak on_stuck_;
-  std::vector<Peer> peers_;
+  const Seams seams_;
 
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stop_ = false;
+  bool done_ = false;
   std::optional<Trouble> trouble_;
-  trace::Stage stage_ = trace::Stage::kSetup;
-  trace::Place place_;
-  uint64_t since_ns_ = 0;
-  bool observed_early_ = false;
+  MainState main_;
 
   // Of the watch thread alone:
-  std::string heard_;  // a verdict that a peer published
+  Peers peers_;
   trace::Writer* trace_ = nullptr;
 
   std::thread thread_;  // last: everything above is there before it runs
 };
+
+// Lines to stderr, each after "[rank N] verdict: "; a reader that does not read cannot hold us up.
+void print_verdict(int rank, const std::string& lines);
 
 }  // namespace batch71::ddp

@@ -1,11 +1,13 @@
 // The reference subject: one rank of a job that cannot hang, made of loader, ddp and diagnose.
+#include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <memory>
 #include <string>
 
 #include "ddp/classifier.h"
+#include "ddp/environment.h"
 #include "ddp/job.h"
 #include "diagnose/diagnose.h"
 #include "faults/seams/user_seams.h"
@@ -17,16 +19,26 @@ namespace {
 
 using namespace batch71;
 
-// What happened, in one line; "" when nothing did.
-std::string say_what_happened(const std::string& run_folder) {
-  const diagnose::Diagnosis diagnosis = diagnose::diagnose(trace::read_run(run_folder));
-  const diagnose::Verdict& first = diagnosis.verdicts.front();
-  return first.kind == diagnose::Kind::kNothingWrong ? std::string() : diagnose::one_line(first);
+std::atomic<bool> stop_requested{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+void end_on_signals() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_requested = true; };
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
 }
 
-int rank_of_environment() {
-  const char* rank = std::getenv("RANK");
-  return rank != nullptr ? std::atoi(rank) : 0;
+// What happened, one line a verdict; "" when nothing did.
+std::string say_what_happened(const std::string& run_folder) {
+  std::string lines;
+  for (const auto& verdict : diagnose::diagnose(trace::read_run(run_folder)).verdicts) {
+    if (verdict.kind == diagnose::Kind::kNothingWrong) continue;
+    if (!lines.empty()) lines += '\n';
+    lines += diagnose::one_line(verdict);
+  }
+  return lines;
 }
 
 ExitCode run() {
@@ -35,13 +47,14 @@ ExitCode run() {
     throw UsageError("BATCH71_CONFIG is not set; it names the YAML file of the job");
   }
   const ddp::JobConfig config = ddp::load_job_config(config_path);
+  const auto model_seed = static_cast<uint64_t>(config.trainer.model_seed);
   ddp::Seams seams;
-  seams.dataset = loader::manifest_dataset_factory(config.loader, rank_of_environment());
+  seams.dataset = loader::manifest_dataset_factory(config.loader, ddp::read_environment().rank);
   seams.featurizer = user::featurizer(loader::featurizer_factory(config.loader.train_ds));
-  seams.model = user::model([seed = config.trainer.model_seed](const ddp::ModelSpec& spec) {
-    return std::make_shared<ddp::Classifier>(spec, static_cast<uint64_t>(seed));
-  });
+  seams.model = user::model(ddp::classifier_factory(model_seed));
   seams.on_stuck = say_what_happened;
+  seams.stop_requested = [] { return stop_requested.load(); };
+  end_on_signals();
   return ddp::run_job(config, seams);
 }
 

@@ -1,0 +1,105 @@
+// The other ranks as their traces show them.
+#include "ddp/peers.h"
+
+#include <fmt/format.h>
+
+#include "trace/clock.h"
+#include "trace/reader.h"
+
+namespace batch71::ddp {
+namespace {
+
+using trace::Entry;
+using trace::Event;
+
+// Beats come every 20 ms; so long without one means that the rank is stopped or gone.
+constexpr uint64_t kSilentNs = 500'000'000;
+
+std::unique_ptr<trace::Peek> peek(const std::string& folder, trace::Role role, int rank) {
+  return std::make_unique<trace::Peek>(folder + "/" + trace::file_name({role, rank}));
+}
+
+}  // namespace
+
+Peers::Peers(const std::string& run_folder, int own_rank, int world_size) {
+  if (run_folder.empty()) return;
+  launch_ = peek(run_folder, trace::Role::kLaunch, -1);
+  for (int rank = 0; rank < world_size; ++rank) {
+    if (rank == own_rank) continue;
+    Peer peer;
+    peer.view.rank = rank;
+    peer.main = peek(run_folder, trace::Role::kMain, rank);
+    peer.watch = peek(run_folder, trace::Role::kStepWatch, rank);
+    peers_.push_back(std::move(peer));
+  }
+}
+
+void Peers::look() {
+  if (peers_.empty()) return;
+  look_at_launch();
+  for (Peer& peer : peers_) look_at(peer);
+}
+
+std::vector<PeerView> Peers::views() const {
+  std::vector<PeerView> out;
+  for (const Peer& peer : peers_) out.push_back(peer.view);
+  return out;
+}
+
+// How the dead died is written down by launch, if it is there.
+void Peers::look_at_launch() {
+  const bool is_launched = launch_->refresh();
+  for (Peer& peer : peers_) peer.view.end_is_known = peer.view.end_is_known || !is_launched;
+  for (const Entry& entry : launch_->new_incidents()) {
+    if (entry.event != Event::kRankEnded) continue;
+    for (Peer& peer : peers_) {
+      if (peer.view.rank == entry.arg1) peer.view.end_is_known = true;
+    }
+  }
+}
+
+void Peers::look_at(Peer& peer) {
+  const bool is_open = peer.main->refresh();
+  const bool is_alive = is_open && trace::writer_is_alive(*peer.main->writer());
+  peer.was_alive = peer.was_alive || is_alive;
+  if (!peer.was_alive) return;
+  // After the process was looked at: what it said before it went is heard first.
+  listen_to(peer);
+  const std::optional<Entry> newest = peer.watch->newest();
+  peer.view.is_gone = !is_alive;
+  peer.view.beats = is_alive && newest && newest->monotonic_ns + kSilentNs > trace::monotonic_ns();
+  if (peer.view.is_gone && !peer.view.is_done && !trouble_) {
+    trouble_ = {ExitCode::kPeerLost, trace::Stage::kNone,
+                fmt::format("rank {} is gone", peer.view.rank)};
+  }
+}
+
+void Peers::listen_to(Peer& peer) {
+  for (const Entry& entry : peer.main->new_incidents()) {
+    peer.view.is_done = peer.view.is_done || entry.event == Event::kDone;
+  }
+  for (const Entry& entry : peer.watch->new_incidents()) {
+    if (entry.event == Event::kVerdict && !verdict_) verdict_ = entry.text;
+    if (entry.event != Event::kSymptom && entry.event != Event::kEnding) continue;
+    peer.view.has_spoken = true;
+    if (trouble_) continue;
+    trouble_ = {code_after_peer(static_cast<ExitCode>(entry.arg0)), entry.stage,
+                fmt::format("rank {} reports: {}", peer.view.rank, entry.text)};
+  }
+}
+
+std::vector<Peers::Suspect> Peers::suspects() {
+  std::vector<Suspect> out;
+  for (Peer& peer : peers_) {
+    if (!peer.was_alive || peer.view.is_done || peer.view.has_spoken) continue;
+    const std::optional<Entry> newest = peer.main->newest();
+    if (!newest) continue;
+    out.push_back({peer.view.rank,
+                   peer.main->writer()->pid,
+                   newest->stage,
+                   {newest->epoch, newest->batch, newest->index}});
+  }
+  return out;
+}
+
+}  // namespace batch71::ddp

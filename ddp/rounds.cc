@@ -1,0 +1,104 @@
+// The rounds of agreement.
+#include "ddp/rounds.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace batch71::ddp {
+namespace {
+
+using trace::Event;
+using trace::Stage;
+
+constexpr int64_t kEpochRound = 0;  // arg0 of kAgreeing
+constexpr int64_t kStepRound = 1;
+
+}  // namespace
+
+Rounds::Rounds(Collectives& collectives, Progress& progress, const loader::Guards& guards)
+    : collectives_(collectives), progress_(progress), guards_(guards) {}
+
+template <typename Call>
+auto Rounds::hold(int64_t which, Call call) {
+  progress_.enter(Event::kAgreeing, Stage::kAgree, which);
+  try {
+    auto result = call();
+    progress_.enter(Event::kAgreed, Stage::kStep);
+    return result;
+  } catch (const std::exception& error) {
+    progress_.watch().symptom(Stage::kAgree, error.what());
+  }
+}
+
+void Rounds::disagree(const std::string& text) {
+  progress_.trace().incident(Event::kDisagreement, Stage::kAgree, text);
+  progress_.watch().leave(ExitCode::kRanksDisagree, text);
+}
+
+void Rounds::before_epoch(EpochSide mine, loader::EpochPlan& plan) {
+  mine.epoch = plan.epoch;
+  mine.batches = static_cast<int64_t>(plan.batches.size());
+  for (const auto& batch : plan.batches) mine.samples += static_cast<int64_t>(batch.indices.size());
+  mine.plan_digest = static_cast<int64_t>(plan.digest);
+  progress_.trace().incident(Event::kAgreementText, Stage::kAgree, to_text(mine));
+  const std::vector<Row> rows = hold(kEpochRound, [&] { return collectives_.gather(mine.row()); });
+  std::vector<EpochSide> sides;
+  for (const Row& row : rows) sides.push_back(EpochSide::from_row(row));
+  if (const std::string text = disagreement(sides); !text.empty()) disagree(text);
+  even_out(plan, sides);
+  joint_plan_ = joint_plan_digest(sides);
+}
+
+void Rounds::even_out(loader::EpochPlan& plan, const std::vector<EpochSide>& sides) {
+  const std::string text = unevenness(sides);
+  if (text.empty()) return;
+  const auto [least, most] = std::minmax_element(
+      sides.begin(), sides.end(),
+      [](const EpochSide& a, const EpochSide& b) { return a.batches < b.batches; });
+  switch (guards_.uneven) {
+    case loader::Uneven::kFail: disagree(text);
+    case loader::Uneven::kPad:
+      loader::extend(plan, most->batches);
+      progress_.trace().incident(Event::kPadded, Stage::kAgree, text, plan.batches_repeated);
+      return;
+    case loader::Uneven::kDrop:
+      loader::truncate(plan, least->batches);
+      progress_.trace().incident(Event::kDropped, Stage::kAgree, text, plan.samples_dropped);
+      return;
+  }
+}
+
+int64_t Rounds::before_step(const std::optional<loader::Batch>& batch, int64_t step) {
+  StepSide mine;
+  mine.position = step_position(joint_plan_, step);
+  if (batch) {
+    mine.has_data = 1;
+    mine.valid = batch->num_valid();
+    mine.dummies = static_cast<int64_t>(batch->dummies.size());
+  }
+  const Row sum = hold(kStepRound, [&] { return collectives_.sum(mine.row()); });
+  if (!is_together(sum, mine, collectives_.world_size())) end_apart(mine);
+  dummies_ += sum[2];
+  if (dummies_ > guards_.error_budget) {
+    const std::string text = fmt::format("budget: {} dummy items over all ranks, {} are allowed",
+                                         dummies_, guards_.error_budget);
+    progress_.trace().incident(Event::kLost, Stage::kAgree, text);
+    progress_.watch().leave(ExitCode::kErrorBudgetSpent, text);
+  }
+  return sum[1];
+}
+
+// All ranks saw the same sums, so all come here, to learn who is elsewhere.
+void Rounds::end_apart(const StepSide& mine) {
+  const trace::Place& place = progress_.trace().place();
+  const std::vector<Row> rows = hold(
+      kStepRound, [&] { return collectives_.gather(where_row(mine, place.epoch, place.batch)); });
+  disagree(disagreement_of_steps(rows));
+}
+
+void Rounds::at_end() {
+  hold(kStepRound, [&] { return collectives_.sum({1}); });
+}
+
+}  // namespace batch71::ddp

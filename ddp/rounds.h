@@ -1,0 +1,47 @@
+// The rounds of agreement that ranks hold: before an epoch, before a step, at the end.
+//
+// Each is one small collective with a stage of its own, recorded. A rank that may not go on leaves here,
+// and so do all the others, with the same code: they saw the same numbers. Training thread only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "ddp/agreement.h"
+#include "ddp/collectives.h"
+#include "ddp/progress.h"
+#include "loader/batch.h"
+#include "loader/config.h"
+#include "loader/plan.h"
+
+namespace batch71::ddp {
+
+class Rounds {
+ public:
+  Rounds(Collectives& collectives, Progress& progress, const loader::Guards& guards);
+
+  // Everything but the plan is given in `mine`. Evens out the plan as guards.uneven says.
+  void before_epoch(EpochSide mine, loader::EpochPlan& plan);
+  // Valid samples over all ranks. nullopt for `batch`: this rank has none, which ends the job.
+  int64_t before_step(const std::optional<loader::Batch>& batch, int64_t step);
+  // Nobody leaves while another one is still at work.
+  void at_end();
+
+  int64_t dummies() const { return dummies_; }  // over all ranks
+
+ private:
+  void even_out(loader::EpochPlan& plan, const std::vector<EpochSide>& sides);
+  [[noreturn]] void end_apart(const StepSide& mine);
+  [[noreturn]] void disagree(const std::string& text);
+  // One collective as a stage; a failure of it leaves through the watch.
+  template <typename Call>
+  auto hold(int64_t which, Call call);
+
+  Collectives& collectives_;
+  Progress& progress_;
+  const loader::Guards& guards_;
+  uint64_t joint_plan_ = 0;
+  int64_t dummies_ = 0;
+};
+
+}  // namespace batch71::ddp

@@ -88,6 +88,7 @@ std::string_view name(ControlEffect effect) {
 
 std::string_view name(Loss loss) {
   switch (loss) {
+    case Loss::kNothing: return "nothing";
     case Loss::kStruckItem: return "the struck sample";
     case Loss::kJobEnds: return "the job ends";
   }

@@ -22,8 +22,8 @@ enum class Target { kItem, kStep, kShard };
 // What a loader without guards does, seen from outside.
 enum class ControlEffect { kHangs, kDies, kSilentlySpoils };
 
-// What a guarded job loses: the struck item becomes a dummy, or the job ends and says why.
-enum class Loss { kStruckItem, kJobEnds };
+// What a guarded job loses: nothing, the struck item (a dummy), or the job ends and says why.
+enum class Loss { kNothing, kStruckItem, kJobEnds };
 
 // The guard that answers; it bounds the time from strike to detection.
 enum class Deadline { kNone, kItem, kStep, kCollective };

@@ -51,6 +51,7 @@ enum class UserDeed {
   kWaitForEver = 4,
   kEndProcess = 5,
   kStopProcess = 6,
+  kTakeLong = 7,  // but less than any guard allows
 };
 Injection featurizer_does(const Site& site, UserDeed deed);
 Injection forward_does(const Site& site, UserDeed deed);

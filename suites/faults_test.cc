@@ -1,84 +1,138 @@
-// Every fault of the catalogue, in a real job of four ranks, in batch 71: located, and recovered.
+// Every fault of the catalogue, in real jobs: located or recovered in time, and shown to be real.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
 #include "faults/fault.h"
-#include "fixtures/oracle.h"
-#include "fixtures/run.h"
+#include "fixtures/judge.h"
+#include "suites/case_book.h"
 #include "suites/matchers.h"
 
 namespace batch71::suites {
 namespace {
 
 using fixtures::Given;
-using fixtures::Run;
+using fixtures::Scenario;
 using fixtures::Topology;
 
-// A fault strikes the third sample of batch 71 of rank 1: neither first nor last.
-faults::Where batch_71_of_rank_1(const Topology& topology) {
-  return {1, 71, fixtures::indices_of(topology, 1, 71)[2]};
+// Judged as the catalogue says.
+void expect_all(const fixtures::CaseResult& result) {
+  const fixtures::Expected expected = fixtures::expected_of(result.run);
+  const faults::Where where = result.run.where.value_or(faults::Where{});
+  EXPECT_THAT(result, StruckAsPlanned());
+  EXPECT_THAT(result, EndsWithin());
+  EXPECT_THAT(result, Names(expected.verdict, where));
+  EXPECT_THAT(result, LosesExactly(expected.lost));
+  EXPECT_THAT(result, LeavesNothingBehind());
+  EXPECT_THAT(result, BetraysNothing());
 }
 
-class EveryFault : public ::testing::TestWithParam<faults::Fault> {};
+// --- The original topology: four ranks, two workers, batch size 8, shuffled, batch 71 ---
 
-TEST_P(EveryFault, IsLocatedAndRecovered) {
-  const Topology topology;
-  const faults::Where where = batch_71_of_rank_1(topology);
-  const Run run = Given(topology).Inject(GetParam(), where).Launch();
-  EXPECT_THAT(run, EveryRankEndsWith(0));
-  EXPECT_THAT(run, Names(GetParam().verdict, where));
-  EXPECT_THAT(run, LosesExactly(std::vector<int64_t>{where.index}, topology));
-  EXPECT_THAT(run.betrayals, ::testing::IsEmpty());
+Cases every_fault_in_batch_71() {
+  Cases cases;
+  for (const faults::Fault& fault : faults::catalogue()) {
+    cases.push_back({fault.name, Given(Topology{}).Inject(fault, {.rank = 1, .batch = 71}).scenario()});
+  }
+  return cases;
 }
 
-INSTANTIATE_TEST_SUITE_P(Original, EveryFault, ::testing::ValuesIn(faults::catalogue()),
-                         [](const auto& param_info) { return param_info.param.name; });
+class EveryFault : public CaseTest {};
+TEST_P(EveryFault, IsLocatedOrRecoveredInTime) { expect_all(result()); }
+INSTANTIATE_TEST_SUITE_P(Original, EveryFault,
+                         testing::ValuesIn(book("EveryFault", every_fault_in_batch_71())),
+                         NameOfCase{});
 
-class EveryTopology : public ::testing::TestWithParam<std::tuple<int, int, bool>> {};
+// --- The same on a loader without guards ---
 
-TEST_P(EveryTopology, LosesNothingWhenNothingIsWrong) {
-  const auto [world_size, num_workers, shuffle] = GetParam();
-  const Topology topology{world_size, num_workers, 4, shuffle, 71, 12};
-  const Run run = Given(topology).Launch();
-  EXPECT_THAT(run, EveryRankEndsWith(0));
-  EXPECT_THAT(run, LosesExactly(std::vector<int64_t>{}, topology));
-  EXPECT_EQ(run.diagnosis["verdicts"][0]["kind"], "nothing_wrong") << run.diagnosis.dump(2);
+Cases every_control() {
+  Cases cases = every_fault_in_batch_71();
+  for (NamedCase& named : cases) {
+    named.scenario.subject = "naive";
+    named.scenario.is_control = true;
+  }
+  return cases;
 }
 
-TEST_P(EveryTopology, LosesOneSampleToACutFile) {
-  const auto [world_size, num_workers, shuffle] = GetParam();
-  const Topology topology{world_size, num_workers, 4, shuffle, 71, 12};
-  const int rank = world_size - 1;
-  const faults::Where where{rank, 5, fixtures::indices_of(topology, rank, 5)[0]};
-  const Run run = Given(topology).Inject(faults::find_fault("wav_truncated_data"), where).Launch();
-  EXPECT_THAT(run, EveryRankEndsWith(0));
-  EXPECT_THAT(run, Names("audio_truncated", where));
-  EXPECT_THAT(run, LosesExactly(std::vector<int64_t>{where.index}, topology));
+class EveryControl : public CaseTest {};
+TEST_P(EveryControl, ShowsThatTheFaultIsReal) {
+  EXPECT_THAT(result(), StruckAsPlanned());
+  EXPECT_THAT(result(), ShowsThatTheFaultIsReal());
+}
+INSTANTIATE_TEST_SUITE_P(Original, EveryControl,
+                         testing::ValuesIn(book("EveryControl", every_control())), NameOfCase{});
+
+// --- Short jobs of all shapes, one fault of each kind, at a place that is drawn anew ---
+
+constexpr const char* kOneOfEachKind[] = {"wav_truncated_data", "fuse_read_hang", "featurizer_hang",
+                                          "forward_hang", "rank_sigkill"};
+
+std::vector<Topology> short_topologies() {
+  std::vector<Topology> all;
+  for (const int world_size : {1, 2, 4}) {
+    for (const int num_workers : {0, 1, 2}) {
+      for (const bool shuffle : {false, true}) {
+        all.push_back({world_size, num_workers, 4, shuffle, 12});
+      }
+    }
+  }
+  return all;
 }
 
+std::string test_name(const Topology& topology) {
+  std::string text = fixtures::name(topology);
+  std::replace(text.begin(), text.end(), '.', '_');
+  return text;
+}
+
+Cases one_of_each_kind_everywhere() {
+  Cases cases;
+  for (const Topology& topology : short_topologies()) {
+    for (const char* fault : kOneOfEachKind) {
+      const std::string name = std::string(fault) + "_" + test_name(topology);
+      cases.push_back({name, Given(topology)
+                                 .Inject(faults::find_fault(fault), random_place(topology, name))
+                                 .scenario()});
+    }
+  }
+  return cases;
+}
+
+class EveryTopology : public CaseTest {};
+TEST_P(EveryTopology, IsLocatedOrRecoveredInTime) { expect_all(result()); }
 INSTANTIATE_TEST_SUITE_P(Short, EveryTopology,
-                         ::testing::Combine(::testing::Values(1, 2, 4), ::testing::Values(0, 1, 2),
-                                            ::testing::Bool()),
-                         [](const auto& param_info) {
-                           std::string text = fixtures::name(
-                               {std::get<0>(param_info.param), std::get<1>(param_info.param), 4,
-                                std::get<2>(param_info.param), 71, 12});
+                         testing::ValuesIn(book("EveryTopology", one_of_each_kind_everywhere())),
+                         NameOfCase{});
 
-                           std::replace(text.begin(), text.end(), '.', '_');
-                           return text;
-                         });
+// --- Nothing wrong: no alarm, nothing lost ---
 
-// Past the budget the job stops, on all ranks alike, with the code that says so.
-TEST(ErrorBudget, EndsTheJobOnEveryRankAlike) {
-  const Topology topology{2, 1, 4, false, 71, 12};
-  const faults::Where where{1, 5, fixtures::indices_of(topology, 1, 5)[0]};
-  const Run run = Given(topology)
-                      .Inject(faults::find_fault("file_missing"), where)
-                      .Guard("error_budget", "0")
-                      .Launch();
-  for (const launch::RankEnd& end : run.ends) EXPECT_EQ(end.exit_code, 20) << run.outputs[0];
+// Not of the catalogue: one sample takes half of what its guard allows.
+faults::Fault merely_slow() {
+  faults::Fault slow;
+  slow.name = "merely_slow";
+  slow.target = faults::Target::kItem;
+  slow.verdict = "nothing_wrong";
+  slow.loses = faults::Loss::kNothing;
+  slow.inject = [](const faults::Site& site) {
+    return featurizer_does(site, faults::UserDeed::kTakeLong);
+  };
+  return slow;
 }
+
+Cases nothing_wrong() {
+  static const faults::Fault kSlow = merely_slow();
+  Cases cases{{"original", Given(Topology{}).scenario()},
+              {"merely_slow", Given(Topology{}).Inject(kSlow, {.rank = 1, .batch = 71}).scenario()}};
+  for (const Topology& topology : short_topologies()) {
+    cases.push_back({test_name(topology), Given(topology).scenario()});
+  }
+  return cases;
+}
+
+class NothingWrong : public CaseTest {};
+TEST_P(NothingWrong, RaisesNoAlarmAndLosesNothing) { expect_all(result()); }
+INSTANTIATE_TEST_SUITE_P(Jobs, NothingWrong, testing::ValuesIn(book("NothingWrong", nothing_wrong())),
+                         NameOfCase{});
 
 }  // namespace
 }  // namespace batch71::suites

@@ -1,66 +1,59 @@
-// What a run is held against, in the words of a test's sentence.
+// What a run is held against, in the words of a test's sentence. A mismatch names the command that
+// replays the case and the folder that it left.
 #pragma once
 
 #include <gmock/gmock.h>
 
-#include <set>
+#include <cstdint>
+#include <ostream>
 #include <string>
+#include <vector>
 
-#include "fixtures/run.h"
+#include "fixtures/judge.h"
+#include "fixtures/pool.h"
+
+namespace batch71::fixtures {
+
+inline void PrintTo(const CaseResult& result, std::ostream* out) {  // NOLINT: GoogleTest's name
+  *out << "the run of: " << replay(result.run.scenario)
+       << "\n  which left: " << (result.kept_folder.empty() ? "nothing" : result.kept_folder);
+}
+
+}  // namespace batch71::fixtures
 
 namespace batch71::suites {
 
-// All ranks ended by themselves, each with this code.
-MATCHER_P(EveryRankEndsWith, code, "") {
-  for (const launch::RankEnd& end : arg.ends) {
-    if (end.exit_code == code && !end.ended_by_us) continue;
-    *result_listener << "rank " << end.rank << " ended with code " << end.exit_code << ", signal "
-                     << end.signal << "; it said:\n"
-                     << arg.outputs[static_cast<size_t>(end.rank)];
-    return false;
-  }
-  return arg.ended_in_time;
+inline bool is_content(const std::string& complaint, testing::MatchResultListener* listener) {
+  *listener << complaint;
+  return complaint.empty();
 }
 
-// The first verdict is of this kind, at this rank, batch and index.
+// The fault struck, once; or nothing did, where nothing should.
+MATCHER(StruckAsPlanned, "") {
+  return is_content(fixtures::complaint_of_strikes(arg.run), result_listener);
+}
+// All ranks ended as they must, and the strike was detected within the guard's bound.
+MATCHER(EndsWithin, "") {
+  return is_content(fixtures::complaint_of_end(arg.run), result_listener);
+}
+// The cause is of this kind, at this place.
 MATCHER_P2(Names, kind, where, "") {
-  const nlohmann::json& verdicts = arg.diagnosis["verdicts"];
-  if (!verdicts.is_array() || verdicts.empty()) {
-    *result_listener << "no verdict in " << arg.diagnosis.dump();
-    return false;
-  }
-  const nlohmann::json& first = verdicts[0];
-  *result_listener << first.dump(2);
-  return first["kind"] == kind && first["rank"] == where.rank && first["batch"] == where.batch &&
-         first["index"] == where.index;
+  return is_content(fixtures::complaint_of_verdict(arg.run, kind, where), result_listener);
 }
-
 // Exactly these samples are dummies; every other one of the plan arrived once, bit for bit.
-MATCHER_P2(LosesExactly, lost, topology, "") {
-  std::multiset<int64_t> arrived;
-  std::multiset<int64_t> dummies;
-  for (const nlohmann::json& line : arg.ledger) {
-    if (line.contains("done")) continue;
-    const auto indices = line["indices"].template get<std::vector<int64_t>>();
-    const auto gone = line["dummies"].template get<std::set<int64_t>>();
-    dummies.insert(gone.begin(), gone.end());
-    for (size_t i = 0; i < indices.size(); ++i) {
-      arrived.insert(indices[i]);
-      if (gone.contains(indices[i])) continue;
-      if (line["checksums"][i] != fixtures::checksum_of_clip(indices[i])) {
-        *result_listener << "sample " << indices[i] << " arrived changed: " << line["checksums"][i];
-        return false;
-      }
-    }
-  }
-  std::multiset<int64_t> planned;
-  for (int64_t index = 0; index < topology.num_clips(); ++index) planned.insert(index);
-  if (arrived != planned) {
-    *result_listener << arrived.size() << " samples arrived, " << planned.size() << " were planned";
-    return false;
-  }
-  *result_listener << "dummies: " << ::testing::PrintToString(dummies);
-  return dummies == std::multiset<int64_t>(lost.begin(), lost.end());
+MATCHER_P(LosesExactly, lost, "") {
+  return is_content(fixtures::complaint_of_loss(arg.run, lost), result_listener);
+}
+MATCHER(LeavesNothingBehind, "") {
+  return is_content(fixtures::complaint_of_leftovers(arg.run), result_listener);
+}
+// No fault is named in the run folder, from which the verdict came.
+MATCHER(BetraysNothing, "") {
+  return is_content(fixtures::complaint_of_betrayal(arg.run), result_listener);
+}
+// Without guards it does what the catalogue says.
+MATCHER(ShowsThatTheFaultIsReal, "") {
+  return is_content(fixtures::complaint_of_control(arg.run), result_listener);
 }
 
 }  // namespace batch71::suites

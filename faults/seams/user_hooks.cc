@@ -2,6 +2,7 @@
 #include "faults/seams/user_hooks.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,6 +56,11 @@ void await_result() {
   while (true) pause();
 }
 
+void refine_slowly() {
+  constexpr int kSlowMs = 500;
+  poll(nullptr, 0, kSlowMs);
+}
+
 // The numbers are those of faults::UserDeed.
 void act(int deed) {
   switch (deed) {
@@ -64,6 +70,7 @@ void act(int deed) {
     case 4: return await_result();
     case 5: kill(getpid(), SIGKILL); return;
     case 6: kill(getpid(), SIGSTOP); return;
+    case 7: return refine_slowly();
     default: throw std::runtime_error("unknown \"do\" in USER_HOOKS");
   }
 }

@@ -1,0 +1,21 @@
+#!/bin/sh
+# A subject with one vice, named by VICE: the reference does the work, this spoils what is seen of it.
+[ "$VICE" = exits_at_once ] && exit 0
+told=$BATCH71_LEDGER
+export BATCH71_LEDGER="$told.true"
+"$REFERENCE" || exit $?
+rank_1() { [ "$RANK" = 1 ]; }
+case $VICE in
+  lies) sed 's/"checksums":\["......../"checksums":["00000000/' "$BATCH71_LEDGER" >"$told" ;;
+  drops) sed '5d' "$BATCH71_LEDGER" >"$told" ;;
+  duplicates) sed '5p' "$BATCH71_LEDGER" >"$told" ;;
+  *) cp "$BATCH71_LEDGER" "$told" ;;
+esac
+rank_1 || exit 0
+case $VICE in
+  leaks_process) setsid sleep 60 >/dev/null 2>&1 & ;;
+  leaks_segment) echo x >/dev/shm/forgotten ;;
+  leaks_mount) mount -t tmpfs none /mnt ;;
+  fails) exit 1 ;;
+esac
+exit 0

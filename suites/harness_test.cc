@@ -1,0 +1,280 @@
+// Tests of the tests: each way in which fixtures or subjects could deceive must be red, for its own reason.
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <random>
+#include <set>
+
+#include "faults/fault.h"
+#include "fixtures/gate.h"
+#include "fixtures/judge.h"
+#include "launch/cgroup.h"
+#include "launch/mark.h"
+#include "launch/process.h"
+#include "suites/case_book.h"
+#include "suites/matchers.h"
+
+namespace batch71::suites {
+namespace {
+
+namespace fs = std::filesystem;
+using fixtures::Given;
+using fixtures::Scenario;
+using fixtures::Topology;
+using testing::HasSubstr;
+
+constexpr Topology kShort{2, 1, 4, false, 12};
+constexpr faults::Where kPlace{.rank = 1, .batch = 5};
+
+// --- Subjects with a vice ---
+
+struct Vice {
+  std::string name;
+  std::string complaint;  // what must be said of it
+};
+
+const std::vector<Vice>& vices() {
+  static const std::vector<Vice> kVices{{"exits_at_once", "consumed 0 of 12 batches"},
+                                        {"lies", "arrived changed"},
+                                        {"drops", "is where batch"},
+                                        {"duplicates", "is where batch"},
+                                        {"fails", "rank 1 ended with code 1"},
+                                        {"leaks_process", "name=sleep"},
+                                        {"leaks_segment", "/dev/shm/forgotten"},
+                                        {"leaks_mount", "/mnt"}};
+  return kVices;
+}
+
+Scenario expected_to_fail(Scenario scenario) {
+  scenario.keeps_failed_folder = false;
+  return scenario;
+}
+
+Cases bad_subjects() {
+  Cases cases;
+  for (const Vice& vice : vices()) {
+    Scenario scenario = Given(kShort).Subject(BATCH71_BAD_SUBJECT).scenario();
+    scenario.env = {{"VICE", vice.name},
+                    {"REFERENCE", launch::sibling_program("batch71-reference")}};
+    cases.push_back({vice.name, expected_to_fail(scenario)});
+  }
+  return cases;
+}
+
+class BadSubject : public CaseTest {};
+TEST_P(BadSubject, IsRedForItsOwnReason) {
+  const auto vice = std::find_if(vices().begin(), vices().end(), [](const Vice& each) {
+    return each.name == GetParam().name;
+  });
+  EXPECT_THAT(result().complaints, testing::Contains(HasSubstr(vice->complaint)));
+}
+INSTANTIATE_TEST_SUITE_P(Each, BadSubject, testing::ValuesIn(book("BadSubject", bad_subjects())),
+                         NameOfCase{});
+
+// --- Injectors and judges that deceive ---
+
+// It claims to strike and does not.
+faults::Fault dead_injector() {
+  faults::Fault dead = faults::find_fault("wav_nan");
+  dead.inject = [](const faults::Site&) { return faults::Injection{}; };
+  return dead;
+}
+
+Cases deceptions() {
+  static const faults::Fault kDead = dead_injector();
+  const faults::Fault& hang = faults::find_fault("featurizer_hang");
+  const faults::Fault& missing = faults::find_fault("file_missing");
+  Cases cases{
+      {"dead_injector", Given(kShort).Inject(kDead, kPlace).scenario()},
+      {"late", Given(kShort).Inject(hang, kPlace).Guard("item_deadline_ms", "8000").scenario()},
+      {"missing", Given(kShort).Inject(missing, kPlace).scenario()},
+      {"missing_again", Given(kShort).Inject(missing, kPlace).scenario()},
+      {"thrown", Given(kShort).Inject(faults::find_fault("featurizer_throw"), kPlace).scenario()}};
+  for (NamedCase& named : cases) named.scenario = expected_to_fail(named.scenario);
+  return cases;
+}
+
+class Deception : public CaseTest {};
+TEST_P(Deception, IsSeen) {
+  if (GetParam().name == "dead_injector") {
+    EXPECT_THAT(result().complaints, testing::Contains(HasSubstr("vacuous")));
+  } else if (GetParam().name == "late") {
+    EXPECT_THAT(result().complaints, testing::Contains(HasSubstr("detected after")));
+  } else {
+    EXPECT_THAT(result().complaints, testing::IsEmpty());
+    // Swapped plan: the verdict follows what was done, whatever the judge is told.
+    EXPECT_THAT(result(), testing::Not(Names("audio_not_finite", *run().where)));
+    // A verdict that always says "rank 1" is wrong of every other rank.
+    faults::Where elsewhere = *run().where;
+    elsewhere.rank = 0;
+    EXPECT_THAT(result(), testing::Not(Names(run().scenario.plan->fault->verdict, elsewhere)));
+    EXPECT_THAT(result(), testing::Not(LosesExactly(std::vector<int64_t>{})));
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Each, Deception, testing::ValuesIn(book("Deception", deceptions())),
+                         NameOfCase{});
+
+TEST(Judge, SeesAFaultThatIsNamed) {
+  fixtures::CaseResult result;
+  result.run.betrayals = {"rank0.main.b71 holds wav_nan"};
+  EXPECT_THAT(result, testing::Not(BetraysNothing()));
+}
+
+TEST(Judge, SeesTwoStrikes) {
+  fixtures::CaseResult result;
+  result.run.scenario = Given(kShort).Inject(faults::find_fault("wav_nan"), kPlace).scenario();
+  result.run.strikes.resize(1);
+  EXPECT_THAT(result, StruckAsPlanned());
+  result.run.strikes.resize(2);
+  EXPECT_THAT(result, testing::Not(StruckAsPlanned()));
+}
+
+TEST(Junit, SaysWhatFailedAndHowToRunItAgain) {
+  fixtures::CaseResult result;
+  result.run.scenario = Given(kShort).Inject(faults::find_fault("wav_nan"), kPlace).scenario();
+  result.complaints = {"expected <a> & b"};
+  const std::string xml = fixtures::to_junit({result});
+  EXPECT_THAT(xml, HasSubstr("failures=\"1\""));
+  EXPECT_THAT(xml, HasSubstr("expected &lt;a&gt; &amp; b"));
+  EXPECT_THAT(xml, HasSubstr("--only 'wav_nan@rank=1,batch=5' --topology w2.k1.b4.in_order.n12"));
+}
+
+TEST(GateOptions, PlacesThatCannotBeAreRefusedBeforeAnythingStarts) {
+  fixtures::GateOptions options;
+  options.only = {"wav_nan@rank=7"};
+  EXPECT_THAT([&] { fixtures::run_gate(options); },
+              testing::ThrowsMessage<std::runtime_error>(HasSubstr("rank 7 of 4 cannot be")));
+}
+
+TEST(TopologyText, SurvivesItsName) {
+  for (const char* text : {"w4.k2.b8.shuffle", "w1.k0.b4.in_order.n12"}) {
+    EXPECT_EQ(fixtures::name(fixtures::parse_topology(text)), text);
+  }
+  EXPECT_THROW(fixtures::parse_topology("w0.k2.b8.shuffle"), std::runtime_error);
+}
+
+// --- kill -9 of the gate, with a strike live ---
+
+// Looks again and again, since most of what is awaited has no event for us.
+template <typename Condition>
+bool becomes_true(int deadline_ms, Condition holds) {
+  const uint64_t deadline_ns = launch::deadline_after_ms(deadline_ms);
+  while (!holds()) {
+    if (launch::ms_until(deadline_ns) == 0) return false;
+    poll(nullptr, 0, 10);
+  }
+  return true;
+}
+
+// pid -> parent, of all processes.
+std::map<int, int> parents() {
+  std::map<int, int> all;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const int pid = std::atoi(entry.path().filename().c_str());
+    if (pid <= 0) continue;
+    std::string stat;
+    std::getline(std::ifstream(entry.path() / "stat"), stat);
+    const size_t after_name = stat.rfind(')');
+    if (after_name != std::string::npos) all[pid] = std::atoi(stat.c_str() + after_name + 4);
+  }
+  return all;
+}
+
+std::set<int> descendants(int pid) {
+  std::set<int> found{pid};
+  const std::map<int, int> all = parents();
+  for (size_t before = 0; before != found.size();) {
+    before = found.size();
+    for (const auto& [child, parent] : all) {
+      if (found.contains(parent)) found.insert(child);
+    }
+  }
+  found.erase(pid);
+  return found;
+}
+
+bool any_is_there(const std::set<int>& pids) {
+  return std::any_of(pids.begin(), pids.end(),
+                     [](int pid) { return fs::exists("/proc/" + std::to_string(pid)); });
+}
+
+// Entries of the folder that the process made.
+std::vector<fs::path> marked_in(const fs::path& folder, const std::string& mark) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().filename().string().starts_with(mark)) found.push_back(entry.path());
+  }
+  return found;
+}
+
+class GateIsKilled : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    if (const std::string missing = launch::cell_support().missing_fuse; !missing.empty()) {
+      GTEST_SKIP() << missing;
+    }
+    launch::ProcessSpec gate;
+    gate.argv = {launch::sibling_program("mortal_gate")};
+    gate.output_path = "/dev/null";
+    gate_ = launch::start_process(gate);
+    mark_ = launch::mark_of(gate_.pid());
+  }
+
+  bool has_struck() const {
+    for (const fs::path& folder : marked_in(fixtures::parent_of_case_folders(), mark_)) {
+      std::error_code none;
+      const uintmax_t bytes = fs::file_size(folder / "strikes.jsonl", none);
+      if (!none && bytes > 0) return true;
+    }
+    return false;
+  }
+
+  std::string what_is_left(const std::set<int>& processes) const {
+    std::string why;
+    if (any_is_there(processes)) return "processes";
+    if (!marked_in(launch::cgroup_root(&why), mark_).empty()) return "cgroups";
+    if (!marked_in(fixtures::parent_of_case_folders(), mark_).empty()) return "folders";
+    return "nothing";
+  }
+
+  static void kill_keepers(const std::set<int>& processes) {
+    for (const int pid : processes) {
+      std::string name;
+      std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm"), name);
+      if (name == "batch71-keeper") kill(pid, SIGKILL);
+    }
+  }
+
+  launch::Child gate_;
+  std::string mark_;
+};
+
+TEST_P(GateIsKilled, LeavesNothingAfterFiveSeconds) {
+  constexpr int kStartMs = 20'000;
+  constexpr int kGoneMs = 5'000;
+  ASSERT_TRUE(becomes_true(kStartMs, [&] { return has_struck(); }));
+  std::mt19937 random(seed());
+  constexpr uint32_t kMostMs = 1'000;
+  poll(nullptr, 0, static_cast<int>(random() % kMostMs));
+  const std::set<int> processes = descendants(gate_.pid());
+  EXPECT_FALSE(processes.empty());
+  if (GetParam()) kill_keepers(processes);
+  gate_.send_signal(SIGKILL);
+  ASSERT_TRUE(gate_.wait(kGoneMs));
+  EXPECT_TRUE(becomes_true(kGoneMs, [&] { return !any_is_there(processes); }));
+  // Names are all that is left without keepers; the next one removes them at its start.
+  const auto next = GetParam() ? std::make_unique<launch::Keeper>() : nullptr;
+  EXPECT_TRUE(becomes_true(kGoneMs, [&] { return what_is_left(processes) == "nothing"; }))
+      << what_is_left(processes) << " are left; BATCH71_SEED=" << seed();
+}
+INSTANTIATE_TEST_SUITE_P(Each, GateIsKilled, testing::Bool(), [](const auto& info) {
+  return info.param ? "AfterItsKeepers" : "Alone";
+});
+
+}  // namespace
+}  // namespace batch71::suites

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <memory>
@@ -119,7 +120,10 @@ bool StepWatch::beat() {
   const uint64_t slept_ns = trace::monotonic_ns() - before_ns;
   constexpr uint64_t kWantedNs = kBeatMs * kMillisecond;
   const uint64_t oversleep_ns = slept_ns > kWantedNs ? slept_ns - kWantedNs : 0;
-  if (oversleep_ns > kPauseNs) main_.since_ns += oversleep_ns;
+  // Main may have entered its stage while we overslept: its age is never below zero.
+  if (oversleep_ns > kPauseNs) {
+    main_.since_ns = std::min(main_.since_ns + oversleep_ns, trace::monotonic_ns());
+  }
   trace_->record(Event::kBeat, Stage::kNone, static_cast<int64_t>(oversleep_ns));
   trace_->anchor();
   return !stop_;

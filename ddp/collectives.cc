@@ -65,7 +65,7 @@ c10d::AllreduceOptions allreduce_options(Millis deadline) {
 // deadline is ours. (CppCommHookInterface would do, if libtorch exported what it calls.)
 class AveragingHook : public c10d::CommHookInterface {
  public:
-  AveragingHook(Group group, Millis deadline, Collectives::OnBucket on_bucket)
+  AveragingHook(Group group, const Millis& deadline, Collectives::OnBucket on_bucket)
       : group_(std::move(group)), deadline_(deadline), on_bucket_(std::move(on_bucket)) {}
 
   c10::intrusive_ptr<c10::ivalue::Future> runHook(c10d::GradBucket& bucket) override {
@@ -81,7 +81,7 @@ class AveragingHook : public c10d::CommHookInterface {
 
  private:
   Group group_;
-  Millis deadline_;
+  const Millis& deadline_;  // as it is when a bucket starts
   Collectives::OnBucket on_bucket_;
 };
 
@@ -105,14 +105,15 @@ class Collectives::Impl {
   std::unique_ptr<c10d::Reducer> reducer;
 };
 
-Collectives::Collectives(const Environment& env, int startup_deadline_ms,
-                         int collective_deadline_ms)
+Collectives::Collectives(const Environment& env, int startup_deadline_ms)
     : impl_(std::make_unique<Impl>()) {
-  impl_->deadline = Millis(collective_deadline_ms);
-  impl_->group = connect_group(env, Millis(startup_deadline_ms));
+  impl_->deadline = Millis(startup_deadline_ms);
+  impl_->group = connect_group(env, impl_->deadline);
 }
 
 Collectives::~Collectives() = default;
+
+void Collectives::set_deadline_ms(int deadline_ms) { impl_->deadline = Millis(deadline_ms); }
 
 int Collectives::world_size() const { return impl_->group->getSize(); }
 

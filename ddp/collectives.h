@@ -1,7 +1,7 @@
 // Everything that ranks do together: rendezvous, small integer collectives, gradient averaging.
 //
 // Gloo over TCP and c10d's own Reducer. Use from the training thread only. Every call takes at most
-// the deadlines given at the start and throws std::exception when a peer is lost or late.
+// its deadline and throws std::exception when a peer is lost or late.
 // What differs between libtorch versions is in collectives.cc and nowhere else.
 #pragma once
 
@@ -21,9 +21,11 @@ class Collectives {
  public:
   // The rendezvous. UsageError where the store cannot be: port taken, address unknown, or an agent's
   // store of another libtorch.
-  Collectives(const Environment& env, int startup_deadline_ms, int collective_deadline_ms);
+  Collectives(const Environment& env, int startup_deadline_ms);
   ~Collectives();
 
+  // Of the collectives from now on; at first it is that of the start.
+  void set_deadline_ms(int deadline_ms);
   int world_size() const;
   // Element-wise sum over all ranks.
   Row sum(const Row& mine);

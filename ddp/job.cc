@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <cstdio>
 #include <optional>
 
 #include "ddp/environment.h"
@@ -60,12 +59,11 @@ ExitCode run_job(const JobConfig& config, const Seams& seams) {
   Progress progress(trace, *watch);
   StepLoop loop(env, config, seams, loader, progress);
   run_loop(loop, progress);
-  std::fprintf(stderr, "[rank %d] done: %s\n", env.rank,
-               fmt::format("{} steps, final loss {:.4f}, {} dummies over all ranks", loop.steps(),
-                           loop.loss(), loop.dummies())
-                   .c_str());
+  print_lines(env.rank, "done",
+              fmt::format("{} steps, final loss {:.4f}, {} dummies over all ranks", loop.steps(),
+                          loop.loss(), loop.dummies()));
   if (!env.run_folder.empty() && seams.on_stuck) {
-    print_verdict(env.rank, seams.on_stuck(env.run_folder));
+    print_lines(env.rank, "verdict", seams.on_stuck(env.run_folder));
   }
   return ExitCode::kDone;
 }

@@ -12,6 +12,11 @@ namespace {
 using trace::Entry;
 using trace::Event;
 
+// What a peer only passes on stays as it was first said.
+std::string passed_on(int rank, const std::string& text) {
+  return text.starts_with("rank ") ? text : fmt::format("rank {} reports: {}", rank, text);
+}
+
 // Beats come every 20 ms; so long without one means that the rank is stopped or gone.
 constexpr uint64_t kSilentNs = 500'000'000;
 
@@ -69,8 +74,7 @@ void Peers::look_at(Peer& peer) {
   peer.view.is_gone = !is_alive;
   peer.view.beats = is_alive && newest && newest->monotonic_ns + kSilentNs > trace::monotonic_ns();
   if (peer.view.is_gone && !peer.view.is_done && !trouble_) {
-    trouble_ = {ExitCode::kPeerLost, trace::Stage::kNone,
-                fmt::format("rank {} is gone", peer.view.rank)};
+    trouble_ = {ExitCode::kPeerLost, fmt::format("rank {} is gone", peer.view.rank)};
   }
 }
 
@@ -83,8 +87,8 @@ void Peers::listen_to(Peer& peer) {
     if (entry.event != Event::kSymptom && entry.event != Event::kEnding) continue;
     peer.view.has_spoken = true;
     if (trouble_) continue;
-    trouble_ = {code_after_peer(static_cast<ExitCode>(entry.arg0)), entry.stage,
-                fmt::format("rank {} reports: {}", peer.view.rank, entry.text)};
+    trouble_ = {code_after_peer(static_cast<ExitCode>(entry.arg0)),
+                passed_on(peer.view.rank, entry.text)};
   }
 }
 

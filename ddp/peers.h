@@ -26,8 +26,7 @@ class Peers {
 
   // The first trouble that a peer has: what it said, else that it is gone.
   struct Trouble {
-    ExitCode code{};
-    trace::Stage stage{};
+    ExitCode code{};  // that this rank ends with for it
     std::string why;
   };
   const std::optional<Trouble>& trouble() const { return trouble_; }

@@ -17,7 +17,7 @@ using trace::Stage;
 
 Collectives meet(const Environment& env, const loader::Guards& guards, Progress& progress) {
   try {
-    return Collectives(env, guards.startup_deadline_ms, guards.collective_deadline_ms);
+    return Collectives(env, guards.startup_deadline_ms);
   } catch (const UsageError&) {
     throw;
   } catch (const std::exception& error) {
@@ -86,6 +86,12 @@ void StepLoop::train_on(const loader::Batch& batch, int64_t valid, bool is_repea
   ledger_.consumed(batch, loss, is_repeat);
 }
 
+// Every rank has its first batch: what is slow to start is over.
+void StepLoop::end_start() {
+  collectives_.set_deadline_ms(config_.loader.guards.collective_deadline_ms);
+  progress_.watch().under_way();
+}
+
 bool StepLoop::is_finished() const {
   return config_.trainer.max_steps >= 0 && step_ >= config_.trainer.max_steps;
 }
@@ -103,6 +109,7 @@ void StepLoop::run_epoch(int32_t epoch) {
     progress_.enter(Event::kStepStarted, Stage::kStep);
     const std::optional<loader::Batch> fetched = fetch();
     const int64_t valid = rounds_.before_step(fetched, step_);
+    if (step_ == 0) end_start();
     train_on(*fetched, valid, batch >= own_batches);
   }
 }

@@ -30,6 +30,7 @@ class StepLoop {
   EpochSide own_side() const;
   std::optional<loader::Batch> fetch();
   void train_on(const loader::Batch& batch, int64_t valid, bool is_repeat);
+  void end_start();
   void run_epoch(int32_t epoch);
   bool is_finished() const;
 

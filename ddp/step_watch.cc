@@ -31,10 +31,10 @@ uint64_t in_ms(int ms) { return trace::monotonic_ns() + static_cast<uint64_t>(ms
 
 }  // namespace
 
-void print_verdict(int rank, const std::string& lines) {
+void print_lines(int rank, const char* label, const std::string& lines) {
   std::istringstream stream(lines);
   for (std::string line; std::getline(stream, line);) {
-    const std::string text = fmt::format("[rank {}] verdict: {}\n", rank, line);
+    const std::string text = fmt::format("[rank {}] {}: {}\n", rank, label, line);
     pollfd err{STDERR_FILENO, POLLOUT, 0};
     constexpr int kPatienceMs = 200;
     if (poll(&err, 1, kPatienceMs) != 1) return;
@@ -69,9 +69,14 @@ void StepWatch::enter(Stage stage, const trace::Place& place) {
   main_ = {stage, place, trace::monotonic_ns(), false};
 }
 
+void StepWatch::under_way() {
+  const std::lock_guard lock(mutex_);
+  is_under_way_ = true;
+}
+
 void StepWatch::done() {
   const std::lock_guard lock(mutex_);
-  done_ = true;
+  is_done_ = true;
 }
 
 void StepWatch::symptom(Stage stage, const std::string& what) {
@@ -139,10 +144,15 @@ StepWatch::MainState StepWatch::main_state() {
   return main_;
 }
 
+std::optional<int> StepWatch::limit_ms(Stage stage) {
+  const std::lock_guard lock(mutex_);
+  return deadline_ms(stage, guards_, is_under_way_);
+}
+
 void StepWatch::check_main() {
   const MainState main = main_state();
-  const std::optional<int> limit_ms = deadline_ms(main.stage, guards_);
-  if (!limit_ms) return;
+  const std::optional<int> limit = limit_ms(main.stage);
+  if (!limit) return;
   const uint64_t age_ms = main.age_ms();
   if (!main.observed_early && age_ms > static_cast<uint64_t>(guards_.observe_after_ms)) {
     observe(env_.rank, getpid(), main.stage, main.place);
@@ -150,20 +160,20 @@ void StepWatch::check_main() {
     const std::lock_guard lock(mutex_);
     if (main_.since_ns == main.since_ns) main_.observed_early = true;
   }
-  if (age_ms <= static_cast<uint64_t>(*limit_ms)) return;
+  if (age_ms <= static_cast<uint64_t>(*limit)) return;
   raise({code_when_late(main.stage), main.stage,
-         fmt::format("deadline: {} takes more than {} ms", trace::name(main.stage), *limit_ms)});
+         fmt::format("deadline: {} takes more than {} ms", trace::name(main.stage), *limit)});
 }
 
 void StepWatch::check_others() {
   peers_.look();
   {
     const std::lock_guard lock(mutex_);
-    if (done_) return;
+    if (is_done_) return;
   }
   if (peers_.trouble()) {
     const Peers::Trouble& theirs = *peers_.trouble();
-    raise({theirs.code, theirs.stage, theirs.why});
+    fatal(theirs.code, theirs.why);
   }
   if (seams_.stop_requested && seams_.stop_requested())
     fatal(ExitCode::kInterrupted, "interrupted");
@@ -212,9 +222,10 @@ std::string StepWatch::own_verdict() {
   return {};
 }
 
-// The lowest rank that beats speaks; the others repeat what it says, so that all print the same.
+// The lowest rank that beats speaks; the others repeat what it says, so that all print the same. As
+// long as it beats it may take the time that it has for an answer.
 std::string StepWatch::agreed_verdict() {
-  const uint64_t patience_ns = in_ms(guards_.verdict_grace_ms);
+  const uint64_t patience_ns = in_ms(guards_.verdict_grace_ms + guards_.shutdown_deadline_ms);
   while (!peers_.verdict() && speaker(env_.rank, peers_.views()) != env_.rank &&
          trace::monotonic_ns() < patience_ns) {
     look_again();
@@ -242,7 +253,8 @@ void StepWatch::end(const Trouble& trouble) {
   trace_->incident_at(main.place, Event::kVerdict, Stage::kShutdown, verdict);
   trace_->incident_at(main.place, Event::kEnding, Stage::kShutdown, trouble.why,
                       static_cast<int64_t>(code));
-  print_verdict(env_.rank, verdict.empty() ? trouble.why : verdict);
+  print_lines(env_.rank, "verdict", verdict);
+  print_lines(env_.rank, "ended", trouble.why);
   _exit(static_cast<int>(code));
 }
 

@@ -49,6 +49,8 @@ class StepWatch {
   [[noreturn]] void leave(ExitCode code, const std::string& why);
   // The same from any thread. Returns; the process ends soon.
   void fatal(ExitCode code, const std::string& why);
+  // All ranks have their first batch: collectives have their own deadline from now on.
+  void under_way();
   // The job is done: from now on the others may go.
   void done();
 
@@ -74,6 +76,7 @@ class StepWatch {
   void raise(const Trouble& trouble);
   std::optional<Trouble> trouble();
   MainState main_state();
+  std::optional<int> limit_ms(trace::Stage stage);
   void observe(int rank, int pid, trace::Stage stage, const trace::Place& place);
   void observe_suspects();
   void look_again();
@@ -88,7 +91,8 @@ class StepWatch {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stop_ = false;
-  bool done_ = false;
+  bool is_under_way_ = false;
+  bool is_done_ = false;
   std::optional<Trouble> trouble_;
   MainState main_;
 
@@ -99,7 +103,7 @@ class StepWatch {
   std::thread thread_;  // last: everything above is there before it runs
 };
 
-// Lines to stderr, each after "[rank N] verdict: "; a reader that does not read cannot hold us up.
-void print_verdict(int rank, const std::string& lines);
+// Lines to stderr, each after "[rank N] <label>: "; a reader that does not read cannot hold us up.
+void print_lines(int rank, const char* label, const std::string& lines);
 
 }  // namespace batch71::ddp

@@ -12,9 +12,12 @@ bool is_own_stage(Stage stage) {
          stage == Stage::kBackward || stage == Stage::kOptimizer;
 }
 
-std::optional<int> deadline_ms(Stage stage, const loader::Guards& guards) {
+std::optional<int> deadline_ms(Stage stage, const loader::Guards& guards, bool is_under_way) {
   if (stage == Stage::kSetup) return guards.startup_deadline_ms;
-  if (trace::is_collective(stage)) return guards.collective_deadline_ms;
+  if (trace::is_collective(stage)) {
+    return is_under_way ? guards.collective_deadline_ms
+                        : std::max(guards.startup_deadline_ms, guards.collective_deadline_ms);
+  }
   // Twice: the loader's own bound comes first, and names what is left.
   if (stage == Stage::kShutdown) return 2 * guards.shutdown_deadline_ms;
   if (is_own_stage(stage)) return guards.step_deadline_ms;

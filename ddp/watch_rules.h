@@ -14,7 +14,8 @@ namespace batch71::ddp {
 // True for the stages in which nobody but the rank itself can hold it up.
 bool is_own_stage(trace::Stage stage);
 // How long main may stay in a stage; nullopt: not the step watch's to judge (a fetch is the loader's).
-std::optional<int> deadline_ms(trace::Stage stage, const loader::Guards& guards);
+// Until the job is under way, which begins with every rank's first batch, collectives wait for starts.
+std::optional<int> deadline_ms(trace::Stage stage, const loader::Guards& guards, bool is_under_way);
 // The code of a rank whose main is past the deadline of that stage.
 ExitCode code_when_late(trace::Stage stage);
 // The code of a rank that learns how a peer ends: what all ranks agreed on ends all alike, anything

@@ -272,8 +272,8 @@ TEST_P(GateIsKilled, LeavesNothingAfterFiveSeconds) {
   EXPECT_TRUE(becomes_true(kGoneMs, [&] { return what_is_left(processes) == "nothing"; }))
       << what_is_left(processes) << " are left; BATCH71_SEED=" << seed();
 }
-INSTANTIATE_TEST_SUITE_P(Each, GateIsKilled, testing::Bool(), [](const auto& info) {
-  return info.param ? "AfterItsKeepers" : "Alone";
+INSTANTIATE_TEST_SUITE_P(Each, GateIsKilled, testing::Bool(), [](const auto& param_info) {
+  return param_each.param ? "AfterItsKeepers" : "Alone";
 });
 
 }  // namespace

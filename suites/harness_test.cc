@@ -273,7 +273,7 @@ TEST_P(GateIsKilled, LeavesNothingAfterFiveSeconds) {
       << what_is_left(processes) << " are left; BATCH71_SEED=" << seed();
 }
 INSTANTIATE_TEST_SUITE_P(Each, GateIsKilled, testing::Bool(), [](const auto& param_info) {
-  return param_each.param ? "AfterItsKeepers" : "Alone";
+  return param_info.param ? "AfterItsKeepers" : "Alone";
 });
 
 }  // namespace

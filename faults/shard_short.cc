@@ -1,29 +1,36 @@
 // shard_short: pre-sharded data of which one rank has less.
+#include <algorithm>
 #include <fstream>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "faults/fault.h"
 
 namespace batch71::faults {
 namespace {
 
-// Manifest lines dealt out in turn, one file a rank; the struck rank's ends before its struck batch.
+std::vector<std::string> lines_of(const std::string& path) {
+  std::vector<std::string> lines;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) lines.push_back(line);
+  return lines;
+}
+
+// The manifest cut into one piece a rank, so that each has all labels; the struck rank's ends before
+// its struck batch.
 Injection shard(const Site& site) {
   const std::string prefix = site.corpus_folder + "/shard";
-  std::vector<std::ofstream> shards;
+  const std::vector<std::string> lines = lines_of(site.manifest_path);
+  const size_t of_each = lines.size() / static_cast<size_t>(site.world_size);
+  const auto of_struck = static_cast<size_t>(site.where.batch * site.batch_size);
   for (int rank = 0; rank < site.world_size; ++rank) {
-    shards.emplace_back(prefix + std::to_string(rank) + ".json");
-  }
-  const int64_t most_of_struck = site.where.batch * site.batch_size;
-  std::ifstream manifest(site.manifest_path);
-  int64_t line_number = 0;
-  for (std::string line; std::getline(manifest, line); ++line_number) {
-    const auto rank = static_cast<int>(line_number % site.world_size);
-    if (rank == site.where.rank && line_number / site.world_size >= most_of_struck) continue;
-    shards[static_cast<size_t>(rank)] << line << "\n";
-  }
-  for (std::ofstream& file : shards) {
-    if (!file.flush()) throw std::runtime_error(prefix + "*.json: cannot be written");
+    const std::string path = prefix + std::to_string(rank) + ".json";
+    std::ofstream piece(path);
+    const size_t count = rank == site.where.rank ? std::min(of_struck, of_each) : of_each;
+    const size_t begin = static_cast<size_t>(rank) * of_each;
+    for (size_t i = begin; i < begin + count; ++i) piece << lines[i] << "\n";
+    if (!piece.flush()) throw std::runtime_error(path + ": cannot be written");
   }
   Injection injection = watch_open(site, prefix + std::to_string(site.where.rank) + ".json");
   injection.manifest_filepath = prefix + "{rank}.json";

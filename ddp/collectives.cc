@@ -26,12 +26,17 @@ c10::intrusive_ptr<c10d::Store> connect_store(const Environment& env, Millis dea
   options.isServer = env.rank == 0 && !env.agent_hosts_store;
   options.numWorkers = static_cast<size_t>(env.world_size);
   options.waitWorkers = false;
-  options.timeout = deadline;
+  options.timeout = deadline * 3 / 4;  // before the watch ends the rank: it is known better here
   const std::string prefix = "batch71/" + std::to_string(env.restart_count);
   try {
     auto tcp = c10::make_intrusive<c10d::TCPStore>(env.master_addr, options);
-    // A store that speaks another libtorch's protocol lets one connect, and answers nothing.
-    if (env.agent_hosts_store) tcp->add(prefix + "/hello", 1);
+    if (env.agent_hosts_store) {
+      // One that speaks another libtorch's protocol lets us connect, and answers nothing. Of the
+      // calls that want an answer only this one has a timeout in 1.13.
+      const std::string hello = prefix + "/hello";
+      tcp->set(hello, {1});
+      tcp->wait({hello}, options.timeout);
+    }
     return c10::make_intrusive<c10d::PrefixStore>(prefix, tcp);
   } catch (const std::exception& error) {
     if (!options.isServer && !env.agent_hosts_store)

@@ -91,7 +91,11 @@ Cases deceptions() {
   const faults::Fault& missing = faults::find_fault("file_missing");
   Cases cases{
       {"dead_injector", Given(kShort).Inject(kDead, kPlace).scenario()},
-      {"late", Given(kShort).Inject(hang, kPlace).Guard("item_deadline_ms", "8000").scenario()},
+      {"late", Given(kShort)
+                   .Inject(hang, kPlace)
+                   .Guard("item_deadline_ms", "8000")
+                   .Guard("collective_deadline_ms", "20000")
+                   .scenario()},
       {"missing", Given(kShort).Inject(missing, kPlace).scenario()},
       {"missing_again", Given(kShort).Inject(missing, kPlace).scenario()},
       {"thrown", Given(kShort).Inject(faults::find_fault("featurizer_throw"), kPlace).scenario()}};

@@ -29,19 +29,18 @@ namespace {
 
 using Definition = Fault (*)();
 constexpr Definition kDefinitions[] = {
-    wav_truncated_header, wav_truncated_data, wav_nan,         file_missing,
-    file_fifo,            fuse_read_hang,     worker_unkillable, featurizer_hang,
-    worker_deadlock,      featurizer_throw,   worker_sigstop,  worker_sigkill,
-    shard_short,          forward_hang,       rank_sigkill,    rank_sigstop,
+    wav_truncated_header, wav_truncated_data, wav_nan,         file_missing,    file_fifo,
+    fuse_read_hang,       worker_unkillable,  featurizer_hang, worker_deadlock, featurizer_throw,
+    worker_sigstop,       worker_sigkill,     shard_short,     forward_hang,    rank_sigkill,
+    rank_sigstop,
 };
 
 std::vector<Fault> all_of_them() {
   std::vector<Fault> faults;
   for (const Definition define : kDefinitions) {
     Fault fault = define();
-    const bool is_known = std::any_of(faults.begin(), faults.end(), [&](const Fault& other) {
-      return other.name == fault.name;
-    });
+    const bool is_known = std::any_of(faults.begin(), faults.end(),
+                                      [&](const Fault& other) { return other.name == fault.name; });
     if (is_known) throw std::logic_error("two faults are called " + fault.name);
     faults.push_back(std::move(fault));
   }

@@ -17,7 +17,8 @@ Fault file_fifo() {
       .says = "Reading the file blocks for ever.",
       .seam = "the audio file",
       .how = "A named pipe takes the file's place; its writer opens it and never writes.",
-      .unguarded = "The worker waits in the kernel, the rank for the worker, all others for the rank.",
+      .unguarded =
+          "The worker waits in the kernel, the rank for the worker, all others for the rank.",
       .control = ControlEffect::kHangs,
       .verdict = "read_blocked",
       .stages = {"audio_open", "audio_read"},

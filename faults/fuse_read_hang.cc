@@ -11,7 +11,8 @@ Fault fuse_read_hang() {
       .says = "Reading the file blocks until the reader is killed.",
       .seam = "the file system under the corpus",
       .how = "A FUSE server of our own holds the answer back and obeys interrupts.",
-      .unguarded = "The worker waits in the kernel, the rank for the worker, all others for the rank.",
+      .unguarded =
+          "The worker waits in the kernel, the rank for the worker, all others for the rank.",
       .control = ControlEffect::kHangs,
       .verdict = "read_blocked",
       .stages = {"audio_open", "audio_read"},

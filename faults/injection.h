@@ -22,7 +22,7 @@ struct Where {
 
 // One case's own copy of everything that may be spoiled. Paths are absolute.
 struct Site {
-  std::string case_folder;    // for files of the injector's own
+  std::string case_folder;  // for files of the injector's own
   std::string corpus_folder;
   std::string manifest_path;  // in corpus_folder
   std::string struck_file;    // of where.index; its data is shared with nobody

@@ -68,8 +68,8 @@ int64_t batch_of(const FaultPlan& plan, int rank, int64_t index, const JobShape&
     const std::vector<int64_t> indices = job.indices_of(rank, batch);
     if (std::find(indices.begin(), indices.end(), index) != indices.end()) return batch;
   }
-  refuse(to_text(plan), "index " + number(index) + " is not consumed by rank " + number(rank) +
-                            " in epoch 0");
+  refuse(to_text(plan),
+         "index " + number(index) + " is not consumed by rank " + number(rank) + " in epoch 0");
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ std::string to_text(const Where& where);
 struct JobShape {
   int world_size = 1;
   int num_workers = 0;
-  int64_t num_batches = 0;  // of each rank
+  int64_t num_batches = 0;                                                  // of each rank
   std::function<std::vector<int64_t>(int rank, int64_t batch)> indices_of;  // of epoch 0
 };
 

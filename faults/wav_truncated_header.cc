@@ -13,7 +13,8 @@ Fault wav_truncated_header() {
       .says = "The file ends within its header.",
       .seam = "the audio file",
       .how = "The file is cut to 28 bytes, in the middle of the fmt chunk.",
-      .unguarded = "The worker dies of the decoder's exception; the rank waits for its item for ever.",
+      .unguarded =
+          "The worker dies of the decoder's exception; the rank waits for its item for ever.",
       .control = ControlEffect::kHangs,
       .verdict = "audio_unreadable",
       .stages = {"audio_open", "audio_read"},

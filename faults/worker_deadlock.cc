@@ -10,7 +10,9 @@ Fault worker_deadlock() {
       .target = Target::kItem,
       .says = "Two threads of the worker wait for each other's lock.",
       .seam = "the user's featurizer",
-      .how = "The featurizer takes two mutexes in one order, a thread of its own in the other, both at once.",
+      .how =
+          "The featurizer takes two mutexes in one order, a thread of its own in the other, both "
+          "at once.",
       .unguarded = "The worker sleeps for ever, the rank waits for it, all others for the rank.",
       .control = ControlEffect::kHangs,
       .verdict = "worker_deadlocked",

@@ -11,7 +11,9 @@ Fault worker_sigstop() {
       .says = "The worker is stopped in the middle of a read.",
       .seam = "a signal",
       .how = "A FUSE server of our own sends SIGSTOP to the process that reads the file.",
-      .unguarded = "The worker stands still, the rank waits for it for ever; no timeout of the worker's fires.",
+      .unguarded =
+          "The worker stands still, the rank waits for it for ever; no timeout of the worker's "
+          "fires.",
       .control = ControlEffect::kHangs,
       .verdict = "worker_stopped",
       .stages = {"audio_open", "audio_read"},

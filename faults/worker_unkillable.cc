@@ -10,7 +10,9 @@ Fault worker_unkillable() {
       .target = Target::kItem,
       .says = "Reading the file blocks for ever, and SIGKILL does not help.",
       .seam = "the file system under the corpus",
-      .how = "A FUSE server of our own holds the answer back whatever comes: the reader stays in state D.",
+      .how =
+          "A FUSE server of our own holds the answer back whatever comes: the reader stays in "
+          "state D.",
       .unguarded = "The worker cannot even be killed; the rank waits for it for ever.",
       .control = ControlEffect::kHangs,
       .verdict = "read_unkillable",

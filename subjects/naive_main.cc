@@ -7,8 +7,6 @@
 #include <dlfcn.h>
 #include <sndfile.h>
 #include <sys/wait.h>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <torch/nn/functional/loss.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
@@ -16,6 +14,8 @@
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
 #include <zlib.h>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <algorithm>
 #include <boost/interprocess/ipc/message_queue.hpp>
@@ -88,7 +88,8 @@ std::vector<Sample> read_manifest(const std::string& path) {
   std::ifstream manifest(path);
   for (std::string line; std::getline(manifest, line);) {
     const nlohmann::json entry = nlohmann::json::parse(line);
-    const fs::path file = fs::path(path).parent_path() / entry.at("audio_filepath").get<std::string>();
+    const fs::path file =
+        fs::path(path).parent_path() / entry.at("audio_filepath").get<std::string>();
     const auto next = static_cast<int64_t>(labels.size());
     const auto [label, is_new] = labels.emplace(entry.value("label", std::string()), next);
     samples.push_back({file.string(), label->second});
@@ -109,7 +110,8 @@ std::vector<int64_t> indices_of(const Settings& settings, const Rank& rank, size
   const size_t rounded_up = (num_samples + world - 1) / world * world;
   for (size_t i = 0; order.size() < rounded_up; ++i) order.push_back(order[i]);
   std::vector<int64_t> mine;
-  for (auto i = static_cast<size_t>(rank.rank); i < order.size(); i += world) mine.push_back(order[i]);
+  for (auto i = static_cast<size_t>(rank.rank); i < order.size(); i += world)
+    mine.push_back(order[i]);
   return mine;
 }
 
@@ -124,8 +126,12 @@ class Plugin {
     sample_ = reinterpret_cast<Call>(dlsym(library, "user_sample"));
     step_ = reinterpret_cast<Call>(dlsym(library, "user_step"));
   }
-  void sample(int64_t index) const { if (sample_ != nullptr) sample_(index); }
-  void step(int64_t batch) const { if (step_ != nullptr) step_(batch); }
+  void sample(int64_t index) const {
+    if (sample_ != nullptr) sample_(index);
+  }
+  void step(int64_t batch) const {
+    if (step_ != nullptr) step_(batch);
+  }
 
  private:
   using Call = void (*)(int64_t);
@@ -146,7 +152,8 @@ std::vector<float> decode(const std::string& file) {
 class Data {
  public:
   Data(const Settings& settings, const Rank& rank)
-      : samples_(read_manifest(settings.manifest)), batch_size_(settings.batch_size),
+      : samples_(read_manifest(settings.manifest)),
+        batch_size_(settings.batch_size),
         indices_(indices_of(settings, rank, samples_.size())) {}
 
   size_t num_batches() const { return (indices_.size() + batch_size_ - 1) / batch_size_; }
@@ -176,8 +183,8 @@ class Workers {
   Workers(const Data& data, int num_workers) : data_(data) {
     for (int worker = 0; worker < num_workers; ++worker) {
       names_.push_back("naive." + std::to_string(getpid()) + "." + std::to_string(worker));
-      queues_.push_back(std::make_unique<ipc::message_queue>(ipc::create_only, names_.back().c_str(),
-                                                             kMessagesOfWorker, kMessageBytes));
+      queues_.push_back(std::make_unique<ipc::message_queue>(
+          ipc::create_only, names_.back().c_str(), kMessagesOfWorker, kMessageBytes));
     }
     for (int worker = 0; worker < num_workers; ++worker) {
       const pid_t pid = fork();
@@ -288,8 +295,10 @@ void step(Model& model, const at::Tensor& loss, c10d::ProcessGroupGloo& group) {
 
 void write_ledger(std::ofstream& ledger, const Rank& rank, size_t number, const Batch& batch,
                   double loss) {
-  nlohmann::json line{{"rank", rank.rank},         {"epoch", 0},
-                      {"batch", number},           {"indices", batch.indices},
+  nlohmann::json line{{"rank", rank.rank},
+                      {"epoch", 0},
+                      {"batch", number},
+                      {"indices", batch.indices},
                       {"dummies", nlohmann::json::array()}};
   for (const std::vector<float>& samples : batch.samples) {
     char checksum[9];
@@ -319,7 +328,10 @@ void train() {
     write_ledger(ledger, rank, number, batch, loss.item<double>());
   }
   workers.join();
-  ledger << nlohmann::json{{"rank", rank.rank}, {"done", true}, {"steps", data.num_batches()}, {"dummies", 0}}
+  ledger << nlohmann::json{{"rank", rank.rank},
+                           {"done", true},
+                           {"steps", data.num_batches()},
+                           {"dummies", 0}}
          << std::endl;
 }
 

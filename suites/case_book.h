@@ -18,7 +18,8 @@ struct NamedCase {
   std::string name;
   fixtures::Scenario scenario;
 };
-void PrintTo(const NamedCase& named, std::ostream* out);  // NOLINT: the name that GoogleTest looks for
+void PrintTo(const NamedCase& named,
+             std::ostream* out);  // NOLINT: the name that GoogleTest looks for
 
 using Cases = std::vector<NamedCase>;
 

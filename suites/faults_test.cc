@@ -32,7 +32,8 @@ void expect_all(const fixtures::CaseResult& result) {
 Cases every_fault_in_batch_71() {
   Cases cases;
   for (const faults::Fault& fault : faults::catalogue()) {
-    cases.push_back({fault.name, Given(Topology{}).Inject(fault, {.rank = 1, .batch = 71}).scenario()});
+    cases.push_back(
+        {fault.name, Given(Topology{}).Inject(fault, {.rank = 1, .batch = 71}).scenario()});
   }
   return cases;
 }
@@ -121,8 +122,9 @@ faults::Fault merely_slow() {
 
 Cases nothing_wrong() {
   static const faults::Fault kSlow = merely_slow();
-  Cases cases{{"original", Given(Topology{}).scenario()},
-              {"merely_slow", Given(Topology{}).Inject(kSlow, {.rank = 1, .batch = 71}).scenario()}};
+  Cases cases{
+      {"original", Given(Topology{}).scenario()},
+      {"merely_slow", Given(Topology{}).Inject(kSlow, {.rank = 1, .batch = 71}).scenario()}};
   for (const Topology& topology : short_topologies()) {
     cases.push_back({test_name(topology), Given(topology).scenario()});
   }
@@ -131,8 +133,8 @@ Cases nothing_wrong() {
 
 class NothingWrong : public CaseTest {};
 TEST_P(NothingWrong, RaisesNoAlarmAndLosesNothing) { expect_all(result()); }
-INSTANTIATE_TEST_SUITE_P(Jobs, NothingWrong, testing::ValuesIn(book("NothingWrong", nothing_wrong())),
-                         NameOfCase{});
+INSTANTIATE_TEST_SUITE_P(Jobs, NothingWrong,
+                         testing::ValuesIn(book("NothingWrong", nothing_wrong())), NameOfCase{});
 
 }  // namespace
 }  // namespace batch71::suites

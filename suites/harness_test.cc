@@ -68,9 +68,8 @@ Cases bad_subjects() {
 
 class BadSubject : public CaseTest {};
 TEST_P(BadSubject, IsRedForItsOwnReason) {
-  const auto vice = std::find_if(vices().begin(), vices().end(), [](const Vice& each) {
-    return each.name == GetParam().name;
-  });
+  const auto vice = std::find_if(vices().begin(), vices().end(),
+                                 [](const Vice& each) { return each.name == GetParam().name; });
   EXPECT_THAT(result().complaints, testing::Contains(HasSubstr(vice->complaint)));
 }
 INSTANTIATE_TEST_SUITE_P(Each, BadSubject, testing::ValuesIn(book("BadSubject", bad_subjects())),
@@ -94,6 +93,7 @@ Cases deceptions() {
       {"late", Given(kShort)
                    .Inject(hang, kPlace)
                    .Guard("item_deadline_ms", "8000")
+                   .Guard("observe_after_ms", "20000")
                    .Guard("collective_deadline_ms", "20000")
                    .scenario()},
       {"missing", Given(kShort).Inject(missing, kPlace).scenario()},

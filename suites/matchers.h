@@ -33,9 +33,7 @@ MATCHER(StruckAsPlanned, "") {
   return is_content(fixtures::complaint_of_strikes(arg.run), result_listener);
 }
 // All ranks ended as they must, and the strike was detected within the guard's bound.
-MATCHER(EndsWithin, "") {
-  return is_content(fixtures::complaint_of_end(arg.run), result_listener);
-}
+MATCHER(EndsWithin, "") { return is_content(fixtures::complaint_of_end(arg.run), result_listener); }
 // The cause is of this kind, at this place.
 MATCHER_P2(Names, kind, where, "") {
   return is_content(fixtures::complaint_of_verdict(arg.run, kind, where), result_listener);

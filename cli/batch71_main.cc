@@ -33,6 +33,7 @@ int main_checked(int argc, char** argv) {
   add_diagnose(app, exit_code);
   add_log(app, exit_code);
   add_faults(app, exit_code);
+  add_gate(app, exit_code);
   add_corpus(app, exit_code);
   try {
     app.parse(argc, argv);

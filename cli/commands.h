@@ -11,6 +11,7 @@ void add_run(CLI::App& app, int& exit_code);
 void add_diagnose(CLI::App& app, int& exit_code);
 void add_log(CLI::App& app, int& exit_code);
 void add_faults(CLI::App& app, int& exit_code);
+void add_gate(CLI::App& app, int& exit_code);
 void add_corpus(CLI::App& app, int& exit_code);
 
 }  // namespace batch71::cli

@@ -5,12 +5,18 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "cli/commands.h"
 #include "cli/run_config.h"
 #include "cli/status_line.h"
 #include "diagnose/diagnose.h"
+#include "faults/plan.h"
+#include "fixtures/run.h"
+#include "fixtures/stage.h"
+#include "launch/cell.h"
+#include "launch/keeper.h"
 #include "launch/ranks.h"
 #include "trace/errors.h"
 #include "trace/exit_code.h"
@@ -29,6 +35,7 @@ struct Options {
   std::string config;
   int64_t steps = -1;
   std::string guards = "on";
+  std::string fault;
   std::vector<std::string> program;
 };
 
@@ -60,10 +67,6 @@ class Interrupts {
   int fd_ = -1;
 };
 
-std::string reference_program() {
-  return (fs::read_symlink("/proc/self/exe").parent_path() / "batch71-reference").string();
-}
-
 // The code that says most: one of a guard before one of a mere failure, before a signal.
 int exit_code_of(const std::vector<launch::RankEnd>& ends) {
   int code = 0;
@@ -88,6 +91,76 @@ void print_end(const std::string& run_folder, const std::vector<launch::RankEnd>
   fmt::print(stderr, "traces: {}\n", run_folder);
 }
 
+// One live line on a terminal until `step` says that all has ended; Ctrl-C asks `stop` once.
+// True if it was interrupted.
+bool drive(const std::string& run_folder, int num_ranks, const std::function<bool(int fd)>& step,
+           const std::function<void()>& stop, Interrupts& interrupts) {
+  trace::set_latest(fs::path(run_folder).parent_path().string(), run_folder);
+  StatusLine status(run_folder, num_ranks);
+  const bool is_terminal = isatty(STDERR_FILENO) != 0;
+  bool was_interrupted = false;
+  while (step(interrupts.fd())) {
+    if (interrupts.taken()) {
+      was_interrupted = true;
+      stop();
+    }
+    const std::string line = status.text();  // also unseen: it measures the speed
+    if (is_terminal) fmt::print(stderr, "\r\033[K{}", line);
+  }
+  if (is_terminal) fmt::print(stderr, "\r\033[K");
+  fmt::print(stderr, "{}\n", status.text());
+  return was_interrupted;
+}
+
+struct Ended {
+  std::vector<launch::RankEnd> ends;
+  bool was_interrupted = false;
+};
+
+std::vector<std::string> program_of(const Options& options) {
+  return options.program.empty() ? std::vector{launch::sibling_program("batch71-reference")}
+                                 : options.program;
+}
+
+Ended run_here(const Options& options, const std::string& run_folder, const std::string& config) {
+  launch::RanksSpec spec;
+  spec.config_path = config;
+  spec.argv = program_of(options);
+  spec.world_size = options.ranks;
+  spec.run_folder = run_folder;
+  spec.ledger_folder = run_folder;
+  Interrupts interrupts;
+  launch::Ranks ranks(std::move(spec));
+  Ended ended;
+  ended.was_interrupted = drive(
+      run_folder, options.ranks, [&](int fd) { return ranks.step(kRefreshMs, fd); },
+      [&] { ranks.request_stop(); }, interrupts);
+  ended.ends = ranks.ends();
+  return ended;
+}
+
+// The same job in a cell, with a copy of its corpus, so that the fault harms nothing of the user's.
+Ended run_struck(const Options& options, const std::string& run_folder, const std::string& config) {
+  const launch::CellSupport support = launch::cell_support();
+  if (!support.missing.empty())
+    throw UsageError("--fault is not possible here: " + support.missing);
+  launch::Keeper keeper;
+  const std::string folder = keeper.make_temporary_folder(fixtures::parent_of_case_folders());
+  fixtures::StagedJob job = fixtures::stage(
+      {folder, config, program_of(options), options.ranks, faults::parse_plan(options.fault)});
+  fmt::print(stderr, "fault: {} at {}\n", options.fault, faults::to_text(*job.where));
+  job.cell.ranks.run_folder = run_folder;
+  job.cell.ranks.deadline_ms = -1;  // with guards off it stands still until Ctrl-C
+  Interrupts interrupts;
+  launch::Cell cell(job.cell, &keeper);
+  Ended ended;
+  ended.was_interrupted = drive(
+      run_folder, options.ranks, [&](int) { return !cell.wait(kRefreshMs); },
+      [&] { cell.end_now(); }, interrupts);
+  ended.ends = cell.result().ranks;
+  return ended;
+}
+
 int run(const Options& options) {
   if (!fs::is_regular_file(options.config)) {
     throw UsageError(options.config +
@@ -96,36 +169,19 @@ int run(const Options& options) {
   const std::string root = trace::trace_root();
   trace::prune(root, {});
   const std::string run_folder = trace::create_run_folder(root);
-  launch::RanksSpec spec;
-  spec.config_path = run_folder + "/config.yaml";
+  const std::string config = run_folder + "/config.yaml";
+  Ended ended;
   try {
-    write_run_config(options.config, {options.steps, options.guards == "off"}, spec.config_path);
-  } catch (...) {
+    write_run_config(options.config, {options.steps, options.guards == "off"}, config);
+    ended = options.fault.empty() ? run_here(options, run_folder, config)
+                                  : run_struck(options, run_folder, config);
+  } catch (const UsageError&) {
     fs::remove_all(run_folder);  // nothing was started: nothing stays
     throw;
   }
-  trace::set_latest(root, run_folder);
-  spec.argv = options.program.empty() ? std::vector{reference_program()} : options.program;
-  spec.world_size = options.ranks;
-  spec.run_folder = run_folder;
-  spec.ledger_folder = run_folder;
-
-  Interrupts interrupts;
-  StatusLine status(run_folder, options.ranks);
-  const bool is_terminal = isatty(STDERR_FILENO) != 0;
-  bool was_interrupted = false;
-  launch::Ranks ranks(std::move(spec));
-  while (ranks.step(kRefreshMs, interrupts.fd())) {
-    if (interrupts.taken()) {
-      was_interrupted = true;
-      ranks.request_stop();
-    }
-    if (is_terminal) fmt::print(stderr, "\r\033[K{}", status.text());
-  }
-  if (is_terminal) fmt::print(stderr, "\r\033[K");
-  fmt::print(stderr, "{}\n", status.text());
-  print_end(run_folder, ranks.ends());
-  return was_interrupted ? static_cast<int>(ExitCode::kInterrupted) : exit_code_of(ranks.ends());
+  print_end(run_folder, ended.ends);
+  return ended.was_interrupted ? static_cast<int>(ExitCode::kInterrupted)
+                               : exit_code_of(ended.ends);
 }
 
 }  // namespace
@@ -145,6 +201,8 @@ void add_run(CLI::App& app, int& exit_code) {
       ->add_option("--guards", options->guards, "off: deadlines of 30 minutes, as PyTorch has them")
       ->check(CLI::IsMember({"on", "off"}))
       ->capture_default_str();
+  command->add_option("--fault", options->fault,
+                      "strike the job: featurizer_hang@rank=1,batch=71 (batch71 faults list)");
   command->add_option("program", options->program,
                       "a rank's program (after --); default: the reference");
   command->callback([options, &exit_code] { exit_code = run(*options); });

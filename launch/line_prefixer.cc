@@ -29,14 +29,21 @@ void LinePrefixer::forward() {
   print_lines(!pipe_);
 }
 
+// A rank that says by itself who it is needs no second prefix.
+void LinePrefixer::print_line(std::string_view line) const {
+  const std::string_view prefix = line.starts_with(prefix_) ? std::string_view() : prefix_;
+  std::printf("%.*s%.*s\n", static_cast<int>(prefix.size()), prefix.data(),
+              static_cast<int>(line.size()), line.data());
+}
+
 void LinePrefixer::print_lines(bool also_unfinished) {
   size_t begin = 0;
   for (size_t end; (end = pending_.find('\n', begin)) != std::string::npos; begin = end + 1) {
-    std::printf("%s%.*s\n", prefix_.c_str(), static_cast<int>(end - begin), &pending_[begin]);
+    print_line(std::string_view(pending_).substr(begin, end - begin));
   }
   pending_.erase(0, begin);
   if (also_unfinished && !pending_.empty()) {
-    std::printf("%s%s\n", prefix_.c_str(), pending_.c_str());
+    print_line(pending_);
     pending_.clear();
   }
   std::fflush(stdout);

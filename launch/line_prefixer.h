@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "launch/fd.h"
 
@@ -18,6 +19,7 @@ class LinePrefixer {
   void forward();
 
  private:
+  void print_line(std::string_view line) const;
   void print_lines(bool also_unfinished);
 
   std::string prefix_;

@@ -1,6 +1,7 @@
 // The reference subject: one rank of a job that cannot hang, made of loader, ddp and diagnose.
 #include <atomic>
 #include <csignal>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -61,6 +62,8 @@ ExitCode run() {
 }  // namespace
 
 int main() {
+  // As Python does: a peer that dies while Gloo writes to it is an error to be told, not our end.
+  std::signal(SIGPIPE, SIG_IGN);
   try {
     return static_cast<int>(run());
   } catch (const UsageError& error) {

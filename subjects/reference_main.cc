@@ -1,7 +1,6 @@
 // The reference subject: one rank of a job that cannot hang, made of loader, ddp and diagnose.
 #include <atomic>
 #include <csignal>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>

@@ -85,11 +85,13 @@ sf_count_t frames_wanted(const SF_INFO& info, const AudioSegment& segment) {
   const double end_s = segment.offset_s + segment.duration_s;
   if (file_s <= 0 || file_s < end_s - kDurationToleranceS) {
     refuse(BadItem::kTruncated, segment,
-           "the manifest declares audio up to " + seconds(end_s) + ", the file ends at " + seconds(file_s));
+           "the manifest declares audio up to " + seconds(end_s) + ", the file ends at " +
+               seconds(file_s));
   }
   if (segment.is_whole_file && file_s > end_s + kDurationToleranceS) {
     refuse(BadItem::kTooLong, segment,
-           "the manifest declares " + seconds(segment.duration_s) + ", the file has " + seconds(file_s));
+           "the manifest declares " + seconds(segment.duration_s) + ", the file has " +
+               seconds(file_s));
   }
   const sf_count_t start = std::llround(segment.offset_s * rate);
   const sf_count_t declared = declared_samples(segment.duration_s, info.samplerate);
@@ -142,8 +144,8 @@ void AudioReader::read(const AudioSegment& segment, Waveform& out, trace::Writer
   }
   if (file_.error() != 0) refuse(BadItem::kUnreadable, segment, std::strerror(file_.error()));
   if (got != wanted || file_.was_cut()) {
-    refuse(BadItem::kTruncated, segment, "decoded " + std::to_string(got) + " of " +
-                                             std::to_string(wanted) + " declared frames");
+    refuse(BadItem::kTruncated, segment,
+           "decoded " + std::to_string(got) + " of " + std::to_string(wanted) + " declared frames");
   }
   if (finite_check_ == FiniteCheck::kReject && may_hold_nan(info) &&
       !all_finite(out.samples.data(), out.samples.size())) {

@@ -57,7 +57,9 @@ std::string pcm() {
   for (int i = 0; i < kFrames; ++i) append(body, sample(i));
   return body;
 }
-std::string good_wav() { return riff(chunk("fmt ", format(1, 1, kRateHz, 16)) + chunk("data", pcm())); }
+std::string good_wav() {
+  return riff(chunk("fmt ", format(1, 1, kRateHz, 16)) + chunk("data", pcm()));
+}
 std::string float_wav(float odd_one) {
   std::string body;
   for (int i = 0; i < kFrames; ++i) append(body, i == 400 ? odd_one : 0.1f);
@@ -102,7 +104,8 @@ TEST_F(AudioFileTest, DecodesEverySample) {
   const Waveform waveform = read({write(good_wav()), kDurationS});
   EXPECT_EQ(waveform.sample_rate_hz, kRateHz);
   ASSERT_EQ(waveform.samples.size(), size_t{kFrames});
-  for (int i = 0; i < kFrames; ++i) ASSERT_EQ(waveform.samples[static_cast<size_t>(i)], sample(i) / 32768.0f);
+  for (int i = 0; i < kFrames; ++i)
+    ASSERT_EQ(waveform.samples[static_cast<size_t>(i)], sample(i) / 32768.0f);
 }
 
 TEST_F(AudioFileTest, DecodesASegment) {
@@ -127,7 +130,8 @@ TEST_F(AudioFileTest, MixesChannelsAndReadsFlac) {
   ASSERT_EQ(waveform.samples.size(), size_t{kFrames});
   EXPECT_EQ(waveform.samples[100], sample(100) / 65536.0f);
   fs::resize_file(path, fs::file_size(path) / 2);
-  EXPECT_THAT(refusal({path, kDurationS}), ::testing::AnyOf(BadItem::kTruncated, BadItem::kUnreadable));
+  EXPECT_THAT(refusal({path, kDurationS}),
+              ::testing::AnyOf(BadItem::kTruncated, BadItem::kUnreadable));
 }
 
 struct Kind {

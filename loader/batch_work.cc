@@ -10,7 +10,8 @@ int64_t declared_samples(double duration_s, int sample_rate_hz) {
   constexpr double kRoundingSamples = 0.05;  // a duration of six decimals at 96 kHz
   const double exact = duration_s * sample_rate_hz;
   const double whole = std::round(exact);
-  return static_cast<int64_t>(std::abs(exact - whole) < kRoundingSamples ? whole : std::ceil(exact));
+  return static_cast<int64_t>(std::abs(exact - whole) < kRoundingSamples ? whole
+                                                                         : std::ceil(exact));
 }
 
 BatchShape::BatchShape(const Dataset& dataset, const Featurizer& featurizer, int sample_rate_hz,

@@ -62,8 +62,6 @@ int count_threads() {
 
 UniqueFd open_process(pid_t pid) { return UniqueFd(pidfd_open(pid, 0)); }
 
-bool kill_process(int pidfd) {
-  return pidfd_send_signal(pidfd, SIGKILL, nullptr, 0) == 0;
-}
+bool kill_process(int pidfd) { return pidfd_send_signal(pidfd, SIGKILL, nullptr, 0) == 0; }
 
 }  // namespace batch71::loader

@@ -38,9 +38,10 @@ Section bind(TrainDs& to) {
 
 Section bind(Guards& to) {
   Section keys("guards");
-  keys.deadline_ms("item_deadline_ms", to.item_deadline_ms, kGuardOffMs,
-                   "One sample, from the head of its worker's mailbox; past it the worker is killed "
-                   "and replaced, the sample becomes a dummy.");
+  keys.deadline_ms(
+      "item_deadline_ms", to.item_deadline_ms, kGuardOffMs,
+      "One sample, from the head of its worker's mailbox; past it the worker is killed "
+      "and replaced, the sample becomes a dummy.");
   keys.deadline_ms("step_deadline_ms", to.step_deadline_ms, kGuardOffMs,
                    "Forward, loss, backward, optimizer: each.");
   keys.deadline_ms("collective_deadline_ms", to.collective_deadline_ms, kGuardOffMs,
@@ -66,7 +67,9 @@ Section bind(Guards& to) {
 }
 
 void check_together(const std::string& path, const TrainDs& ds) {
-  const auto refuse = [&path](const std::string& what) { throw UsageError(path + ": train_ds: " + what); };
+  const auto refuse = [&path](const std::string& what) {
+    throw UsageError(path + ": train_ds: " + what);
+  };
   if (ds.manifest_filepath.empty()) refuse("manifest_filepath is missing; name a NeMo manifest");
   if (ds.min_duration > ds.max_duration) {
     refuse("min_duration is above max_duration: no sample could be left; lower it");
@@ -104,8 +107,10 @@ uint64_t digest(const Config& config) {
 std::string describe_config() {
   Config config;
   return "# Settings\n\n"
-         "Generated from the tables in `loader/config.cc`; a unit test compares. Sections of one YAML "
-         "file, besides `trainer:`.\nDeadlines are whole milliseconds or `off` (PyTorch's 30 minutes). "
+         "Generated from the tables in `loader/config.cc`; a unit test compares. Sections of one "
+         "YAML "
+         "file, besides `trainer:`.\nDeadlines are whole milliseconds or `off` (PyTorch's 30 "
+         "minutes). "
          "Unknown keys are refused. Relative paths start at the working folder.\n\n" +
          bind(config.train_ds).describe() + "\n" + bind(config.guards).describe();
 }

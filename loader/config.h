@@ -22,11 +22,11 @@ struct TrainDs {
   bool persistent_workers = true;
   bool shuffle = true;
   int64_t seed = 0;
-  bool drop_last = false;       // of the sampler and of the last batch
-  int sample_rate = 16000;      // Hz; other rates are resampled to it
-  double max_duration = 20.0;   // seconds; longer entries of the manifest are left out
+  bool drop_last = false;      // of the sampler and of the last batch
+  int sample_rate = 16000;     // Hz; other rates are resampled to it
+  double max_duration = 20.0;  // seconds; longer entries of the manifest are left out
   double min_duration = 0.0;
-  int prefetch_factor = 2;      // batches in flight per worker
+  int prefetch_factor = 2;           // batches in flight per worker
   std::string features = "log_mel";  // "log_mel", "waveform", or one that the program registered
   int n_mels = 80;
   int n_fft = 512;

@@ -51,8 +51,9 @@ TEST_F(ConfigTest, ReadsWhatIsGivenAndKeepsTheOtherDefaults) {
 }
 
 TEST_F(ConfigTest, RefusesUnknownNamesWithTheNearestKnownOne) {
-  EXPECT_THAT(refusal("train_ds:\n  manifest_filepath: m\n  bach_size: 8\n"),
-              AllOf(HasSubstr(path_ + ":3: "), HasSubstr("'bach_size'"), HasSubstr("'batch_size'")));
+  EXPECT_THAT(
+      refusal("train_ds:\n  manifest_filepath: m\n  bach_size: 8\n"),
+      AllOf(HasSubstr(path_ + ":3: "), HasSubstr("'bach_size'"), HasSubstr("'batch_size'")));
   EXPECT_THAT(refusal("train_ds:\n  manifest_filepath: m\ngards:\n  x: 1\n"),
               AllOf(HasSubstr(":3: "), HasSubstr("'guards'")));
 }
@@ -80,7 +81,8 @@ TEST_F(ConfigTest, RefusesValuesThatCannotBe) {
       {"train_ds: [\n", "not YAML"},
       {"", "not a map"},
   };
-  for (const auto& [yaml, expected] : cases) EXPECT_THAT(refusal(yaml), HasSubstr(expected)) << yaml;
+  for (const auto& [yaml, expected] : cases)
+    EXPECT_THAT(refusal(yaml), HasSubstr(expected)) << yaml;
 }
 
 TEST_F(ConfigTest, SaysSoWhenThereIsNoFile) {

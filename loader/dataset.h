@@ -26,15 +26,15 @@ struct Waveform {
 
 // Why an item became a dummy. The names are part of the trace: append only.
 enum class BadItem : uint16_t {
-  kMissing = 1,     // the file is not there
-  kUnreadable = 2,  // the file is there, and is no audio that can be decoded
-  kTruncated = 3,   // fewer samples than the header, the file's size or the manifest declares
-  kWrongFormat = 4, // sample rate, channels or length outside of what is configured
-  kNotFinite = 5,   // NaN or infinite samples or features
-  kThrew = 6,       // user code threw something else
-  kTooLong = 7,     // longer than declared: it does not fit its slot
-  kStuck = 8,       // past item_deadline_ms; its worker was killed
-  kWorkerLost = 9,  // its worker died or was killed by others
+  kMissing = 1,      // the file is not there
+  kUnreadable = 2,   // the file is there, and is no audio that can be decoded
+  kTruncated = 3,    // fewer samples than the header, the file's size or the manifest declares
+  kWrongFormat = 4,  // sample rate, channels or length outside of what is configured
+  kNotFinite = 5,    // NaN or infinite samples or features
+  kThrew = 6,        // user code threw something else
+  kTooLong = 7,      // longer than declared: it does not fit its slot
+  kStuck = 8,        // past item_deadline_ms; its worker was killed
+  kWorkerLost = 9,   // its worker died or was killed by others
 };
 std::string_view name(BadItem reason);
 

@@ -10,18 +10,21 @@ namespace batch71::loader {
 namespace {
 
 std::string one_line(std::string text) {
-  std::replace_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
   return text;
 }
 
 }  // namespace
 
 void fill_dummy(const FeatureView& out, const ItemId& id) {
-  uint64_t state = mix(mix(mix(id.seed) + static_cast<uint64_t>(id.epoch)) + static_cast<uint64_t>(id.index));
+  uint64_t state =
+      mix(mix(mix(id.seed) + static_cast<uint64_t>(id.epoch)) + static_cast<uint64_t>(id.index));
   for (int64_t channel = 0; channel < out.channels; ++channel) {
     for (int64_t frame = 0; frame < out.frames; ++frame) {
       const auto bits = static_cast<uint32_t>(mix(state++) >> 40);  // 24 bits: exact as float
-      out.data[channel * out.row_stride + frame] = 0.2f * (static_cast<float>(bits) / 16777216.0f - 0.5f);
+      out.data[channel * out.row_stride + frame] =
+          0.2f * (static_cast<float>(bits) / 16777216.0f - 0.5f);
     }
   }
   zero_tail(out, out.frames);

@@ -22,7 +22,8 @@ void FileWindow::open(const std::string& path) {
     throw ItemError(missing ? BadItem::kMissing : BadItem::kUnreadable, path, std::strerror(errno));
   }
   struct stat info {};
-  if (fstat(fd_.get(), &info) != 0) throw ItemError(BadItem::kUnreadable, path, std::strerror(errno));
+  if (fstat(fd_.get(), &info) != 0)
+    throw ItemError(BadItem::kUnreadable, path, std::strerror(errno));
   if (!S_ISREG(info.st_mode) && !S_ISFIFO(info.st_mode)) {
     throw ItemError(BadItem::kUnreadable, path, "not a file");
   }

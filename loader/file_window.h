@@ -31,7 +31,7 @@ class FileWindow {
 
   UniqueFd fd_;
   int64_t size_bytes_ = 0;
-  int64_t position_ = 0;      // of the descriptor
+  int64_t position_ = 0;  // of the descriptor
   int64_t window_at_ = 0;
   int64_t window_bytes_ = 0;
   std::vector<char> window_;

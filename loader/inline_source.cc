@@ -48,12 +48,14 @@ uint64_t InlineWatch::act(uint64_t now_ns, uint64_t paused_ns, trace::Writer& tr
   const uint64_t age_ns = now_ns - item->since_ns;
   if (age_ns >= deadline_ns) {
     observe_main(*item, trace);
-    trace.incident_at(item->place, trace::Event::kLost, newest_stage(main_trace_path_),
-                      "item: the training thread is stuck in it; num_workers: 0 cannot take it back");
-    parts_->fatal({ExitCode::kItemStuck, "item " + std::to_string(item->place.index) + " (" +
-                                             parts_->dataset->file(item->place.index) +
-                                             ") is not done within item_deadline_ms, and with num_workers: 0 "
-                                             "it cannot be taken back"});
+    trace.incident_at(
+        item->place, trace::Event::kLost, newest_stage(main_trace_path_),
+        "item: the training thread is stuck in it; num_workers: 0 cannot take it back");
+    parts_->fatal(
+        {ExitCode::kItemStuck, "item " + std::to_string(item->place.index) + " (" +
+                                   parts_->dataset->file(item->place.index) +
+                                   ") is not done within item_deadline_ms, and with num_workers: 0 "
+                                   "it cannot be taken back"});
     return UINT64_MAX;
   }
   if (age_ns >= observe_ns && observed_since_ns_ != item->since_ns) {
@@ -67,7 +69,8 @@ uint64_t InlineWatch::act(uint64_t now_ns, uint64_t paused_ns, trace::Writer& tr
 InlineSource::InlineSource(std::shared_ptr<LoaderParts> parts, trace::Writer& trace)
     : parts_(std::move(parts)),
       trace_(trace),
-      item_work_(*parts_->dataset, *parts_->featurizer, parts_->spec.config.guards.finite_check, trace),
+      item_work_(*parts_->dataset, *parts_->featurizer, parts_->spec.config.guards.finite_check,
+                 trace),
       current_(std::make_shared<CurrentItem>()),
       watch_(parts_->spec.run_folder, parts_->spec.rank, parts_->spec.world_size, parts_->bell,
              std::make_shared<InlineWatch>(parts_, current_, trace.path())) {}
@@ -86,8 +89,10 @@ void InlineSource::fatal(ExitCode code, const std::string& why) {
 int InlineSource::take_slot() {
   const int slot = parts_->slots->take_within(std::chrono::nanoseconds(parts_->item_deadline_ns()));
   if (slot >= 0) return slot;
-  trace_.incident(trace::Event::kLost, trace::Stage::kFetch, "slots: every slot for a batch is kept by the program");
-  fatal(ExitCode::kFailure, "starved: the program keeps every batch that it was given; let go of their tensors");
+  trace_.incident(trace::Event::kLost, trace::Stage::kFetch,
+                  "slots: every slot for a batch is kept by the program");
+  fatal(ExitCode::kFailure,
+        "starved: the program keeps every batch that it was given; let go of their tensors");
 }
 
 void InlineSource::work_on(BatchWork& work, size_t position) {
@@ -112,7 +117,8 @@ void InlineSource::work_on(BatchWork& work, size_t position) {
 }
 
 BatchWork InlineSource::take() {
-  BatchWork work = parts_->shape.begin(plan_.epoch, static_cast<int32_t>(next_batch_), plan_.batches.at(next_batch_));
+  BatchWork work = parts_->shape.begin(plan_.epoch, static_cast<int32_t>(next_batch_),
+                                       plan_.batches.at(next_batch_));
   ++next_batch_;
   work.slot = take_slot();
   for (size_t position = 0; position < work.items.size(); ++position) work_on(work, position);

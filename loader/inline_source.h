@@ -37,7 +37,9 @@ class InlineWatch : public WatchDuty {
  public:
   InlineWatch(std::shared_ptr<LoaderParts> parts, std::shared_ptr<CurrentItem> current,
               std::string main_trace_path)
-      : parts_(std::move(parts)), current_(std::move(current)), main_trace_path_(std::move(main_trace_path)) {}
+      : parts_(std::move(parts)),
+        current_(std::move(current)),
+        main_trace_path_(std::move(main_trace_path)) {}
 
   std::vector<int> descriptors() const override { return {}; }
   uint64_t act(uint64_t now_ns, uint64_t paused_ns, trace::Writer& trace) override;

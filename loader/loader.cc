@@ -13,10 +13,12 @@ std::string settings_text(const LoaderSpec& spec) {
   const auto flag = [](bool value) { return value ? "True" : "False"; };  // as PyTorch prints them
   const TrainDs& ds = spec.config.train_ds;
   return "world_size=" + std::to_string(spec.world_size) + ", shuffle=" + flag(ds.shuffle) +
-         ", num_workers=" + std::to_string(ds.num_workers) + ", batch_size=" + std::to_string(ds.batch_size) +
-         ", persistent_workers=" + flag(ds.persistent_workers) + ", drop_last=" + flag(ds.drop_last) +
-         ", prefetch_factor=" + std::to_string(ds.prefetch_factor) + ", seed=" + std::to_string(ds.seed) +
-         ", features=" + ds.features;
+         ", num_workers=" + std::to_string(ds.num_workers) +
+         ", batch_size=" + std::to_string(ds.batch_size) +
+         ", persistent_workers=" + flag(ds.persistent_workers) +
+         ", drop_last=" + flag(ds.drop_last) +
+         ", prefetch_factor=" + std::to_string(ds.prefetch_factor) +
+         ", seed=" + std::to_string(ds.seed) + ", features=" + ds.features;
 }
 
 SamplerSpec sampler_spec(const LoaderSpec& spec, const Dataset& dataset) {
@@ -71,7 +73,8 @@ class Loader::Impl {
     trace_.record(trace::Event::kFetching, trace::Stage::kFetch);
     BatchWork work = source_->take();
     trace_.begin(place);
-    trace_.record(trace::Event::kFetched, trace::Stage::kStep, static_cast<int64_t>(work.items.size()),
+    trace_.record(trace::Event::kFetched, trace::Stage::kStep,
+                  static_cast<int64_t>(work.items.size()),
                   static_cast<int64_t>(work.dummies.size()));
     --batches_left_;
     ++next_batch_;

@@ -18,7 +18,8 @@ struct LoaderParts {
       : spec(std::move(with)),
         dataset(spec.dataset()),
         featurizer(spec.featurizer()),
-        shape(*dataset, *featurizer, spec.config.train_ds.sample_rate, spec.config.train_ds.batch_size),
+        shape(*dataset, *featurizer, spec.config.train_ds.sample_rate,
+              spec.config.train_ds.batch_size),
         bell(std::make_shared<Bell>()),
         slots(std::make_shared<Slots>(batches_in_flight(), shape.slot_bytes(), bell)),
         dummies(*dataset, shape, *slots, static_cast<uint64_t>(spec.config.train_ds.seed)),
@@ -27,7 +28,9 @@ struct LoaderParts {
   int batches_in_flight() const {
     return spec.config.train_ds.num_workers * spec.config.train_ds.prefetch_factor;
   }
-  uint64_t item_deadline_ns() const { return uint64_t{1'000'000} * spec.config.guards.item_deadline_ms; }
+  uint64_t item_deadline_ns() const {
+    return uint64_t{1'000'000} * spec.config.guards.item_deadline_ms;
+  }
   // Reports the first one, and only that, to the program; then main's waits end.
   void fatal(const Fatal& fatal) {
     if (failed.exchange(true)) return;

@@ -74,7 +74,8 @@ void LogMel::power_spectrum(const std::vector<float>& samples, int64_t start) {
   const bool inside = start >= 0 && start + n_fft_ <= size;
   for (int i = 0; i < n_fft_; ++i) {
     const int64_t at = inside ? start + i : reflect(start + i, size);
-    frame_[static_cast<size_t>(i)] = samples[static_cast<size_t>(at)] * window_[static_cast<size_t>(i)];
+    frame_[static_cast<size_t>(i)] =
+        samples[static_cast<size_t>(at)] * window_[static_cast<size_t>(i)];
   }
   kiss_fftr(fft_.get(), frame_.data(), reinterpret_cast<kiss_fft_cpx*>(spectrum_.data()));
   for (size_t bin = 0; bin < power_.size(); ++bin) {

@@ -7,7 +7,8 @@
 namespace batch71::loader {
 
 Mailboxes::Mailboxes(int count)
-    : memory_(boost::interprocess::anonymous_shared_memory(static_cast<size_t>(count) * sizeof(Mailbox))) {
+    : memory_(boost::interprocess::anonymous_shared_memory(static_cast<size_t>(count) *
+                                                           sizeof(Mailbox))) {
   for (int mailbox = count - 1; mailbox >= 0; --mailbox) {
     new (&at(mailbox)) Mailbox;
     free_.push_back(mailbox);

@@ -16,9 +16,7 @@ class Mailboxes {
   int open();
   // Its worker is gone for good.
   void free(int mailbox) { free_.push_back(mailbox); }
-  Mailbox& at(int mailbox) const {
-    return static_cast<Mailbox*>(memory_.get_address())[mailbox];
-  }
+  Mailbox& at(int mailbox) const { return static_cast<Mailbox*>(memory_.get_address())[mailbox]; }
 
  private:
   boost::interprocess::mapped_region memory_;

@@ -140,8 +140,8 @@ Manifest::Manifest(const std::string& path, const ManifestLimits& limits) {
   const uint64_t paths_at = sizeof(Header) + lines.size() * sizeof(Entry);
   for (const Line& line : lines) {
     const int64_t label = line.label ? labels.at(*line.label) : -1;
-    entries.push_back({line.duration_s, line.offset_s, label, paths_at + paths.size(),
-                       line.audio_path.size()});
+    entries.push_back(
+        {line.duration_s, line.offset_s, label, paths_at + paths.size(), line.audio_path.size()});
     paths += line.audio_path;
     digest.add(line.audio_path);
     for (const double value : {line.duration_s, line.offset_s}) {

@@ -20,7 +20,9 @@ class ManifestDataset : public Dataset {
   double duration_s(int64_t index) const override { return manifest_->duration_s(index); }
   int64_t label(int64_t index) const override { return manifest_->label(index); }
   int64_t num_classes() const override { return manifest_->num_labels(); }
-  std::string file(int64_t index) const override { return std::string(manifest_->audio_path(index)); }
+  std::string file(int64_t index) const override {
+    return std::string(manifest_->audio_path(index));
+  }
   uint64_t digest() const override;
   Waveform load(int64_t index, trace::Writer& trace) override;
 

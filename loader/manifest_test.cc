@@ -39,7 +39,8 @@ class ManifestTest : public ::testing::Test {
 
 TEST_F(ManifestTest, ReadsPathsSegmentsAndLabels) {
   const Manifest manifest = load(
-      "{\"audio_filepath\": \"a/b c.wav\", \"duration\": 1.5, \"label\": \"ru\", \"text\": \"x\"}\n\n"
+      "{\"audio_filepath\": \"a/b c.wav\", \"duration\": 1.5, \"label\": \"ru\", \"text\": "
+      "\"x\"}\n\n"
       "{\"audio_filepath\": \"/d.wav\", \"duration\": 2, \"offset\": 0.25, \"label\": \"en\"}\n"
       "{\"audio_filepath\": \"e.wav\", \"duration\": 3}\n");
   ASSERT_EQ(manifest.size(), 3);
@@ -56,7 +57,8 @@ TEST_F(ManifestTest, ReadsPathsSegmentsAndLabels) {
 
 TEST_F(ManifestTest, LeavesOutWhatIsTooLongOrTooShort) {
   const std::string lines =
-      "{\"audio_filepath\": \"a\", \"duration\": 0.5}\n{\"audio_filepath\": \"b\", \"duration\": 1}\n"
+      "{\"audio_filepath\": \"a\", \"duration\": 0.5}\n{\"audio_filepath\": \"b\", \"duration\": "
+      "1}\n"
       "{\"audio_filepath\": \"c\", \"duration\": 9}\n";
   const Manifest manifest = load(lines, {0.6, 5});
   ASSERT_EQ(manifest.size(), 1);
@@ -81,7 +83,8 @@ TEST_F(ManifestTest, RefusesBadLinesWithTheirPlace) {
       {"{\"audio_filepath\": \"a\", \"duration\": 1, \"label\": [1]}", "label"},
   };
   for (const auto& [line, expected] : cases) {
-    EXPECT_THAT(refusal(good + line + "\n"), AllOf(HasSubstr(path_ + ":2: "), HasSubstr(expected))) << line;
+    EXPECT_THAT(refusal(good + line + "\n"), AllOf(HasSubstr(path_ + ":2: "), HasSubstr(expected)))
+        << line;
   }
   EXPECT_THAT(refusal(""), HasSubstr("no sample"));
   EXPECT_THROW(Manifest("/nowhere.json", {}), UsageError);

@@ -9,7 +9,7 @@
 namespace batch71::loader {
 
 struct Suspect {
-  std::string who;         // "rank1.worker0", "rank1.main"
+  std::string who;  // "rank1.worker0", "rank1.main"
   int pid = 0;
   std::string trace_path;  // of its trace; may not exist
   bool list_threads = false;

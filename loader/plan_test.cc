@@ -40,7 +40,8 @@ TEST(Plan, CutsIntoBatchesAndKeepsOrDropsTheRest) {
 }
 
 TEST(Plan, AShardIsNotDivided) {
-  const SamplerSpec spec{.dataset_size = 4, .rank = 1, .world_size = 8, .sharded = true, .shuffle = false};
+  const SamplerSpec spec{
+      .dataset_size = 4, .rank = 1, .world_size = 8, .sharded = true, .shuffle = false};
   EXPECT_THAT(sampler_indices(spec, 0), ElementsAre(0, 1, 2, 3));
 }
 

@@ -42,7 +42,8 @@ FeaturizerFactory featurizer_factory(const TrainDs& config) {
       all += (all.empty() ? "" : ", ") + entry.first;
     }
     throw UsageError("train_ds.features: no features are called '" + config.features +
-                     "'; known: " + all + "; the nearest is '" + nearest(config.features, known) + "'");
+                     "'; known: " + all + "; the nearest is '" + nearest(config.features, known) +
+                     "'");
   }
   return [maker = found->second, config] { return maker(config); };
 }

@@ -19,7 +19,8 @@ void RemoteWorker::push(const Assignment& assignment, const Request& request, ui
 
 void RemoteWorker::check(const Assignment& assignment, Answer& answer, uint32_t sequence) const {
   answer.why.back() = '\0';
-  const bool ours = answer.sequence == sequence && answer.generation == static_cast<uint32_t>(who_.generation);
+  const bool ours =
+      answer.sequence == sequence && answer.generation == static_cast<uint32_t>(who_.generation);
   const bool done = answer.kind == AnswerKind::kDone && answer.frames >= 1 &&
                     answer.frames <= assignment.item().declared_frames;
   const bool skipped = answer.kind == AnswerKind::kSkipped && assignment.work->abandoned;
@@ -41,7 +42,8 @@ std::vector<RemoteWorker::Answered> RemoteWorker::collect(uint64_t now_ns) {
     queue_.pop_front();
     ++collected_;
     // The next one reached the head when this one was finished: some time since the last look.
-    head_since_ns_ = std::max(head_since_ns_, std::clamp(answered.answer.finished_ns, collected_at_ns_, now_ns));
+    head_since_ns_ =
+        std::max(head_since_ns_, std::clamp(answered.answer.finished_ns, collected_at_ns_, now_ns));
     head_observed = false;
     out.push_back(answered);
   }
@@ -63,9 +65,9 @@ void RemoteWorker::killed(uint64_t now_ns) {
 }
 
 bool RemoteWorker::writes_to(int slot) const {
-  return slot == deaf_slot || std::any_of(queue_.begin(), queue_.end(), [slot](const Assignment& assignment) {
-           return assignment.slot == slot;
-         });
+  return slot == deaf_slot ||
+         std::any_of(queue_.begin(), queue_.end(),
+                     [slot](const Assignment& assignment) { return assignment.slot == slot; });
 }
 
 void RemoteWorker::forgive(uint64_t ns) {

@@ -27,7 +27,8 @@ std::vector<float> Resampler::process(const std::vector<float>& samples, int fro
   if (state == nullptr) state.reset(make(from_hz, to_hz_));
   soxr_clear(state.get());
   const double ratio = static_cast<double>(to_hz_) / from_hz;
-  std::vector<float> out(static_cast<size_t>(std::llround(static_cast<double>(samples.size()) * ratio)));
+  std::vector<float> out(
+      static_cast<size_t>(std::llround(static_cast<double>(samples.size()) * ratio)));
   size_t done = 0;
   size_t taken = 0;
   soxr_error_t error = soxr_process(state.get(), samples.data(), samples.size(), &taken, out.data(),
@@ -35,7 +36,8 @@ std::vector<float> Resampler::process(const std::vector<float>& samples, int fro
   // No input: the rest comes out. What rounding leaves at the end is silence.
   while (error == nullptr && done < out.size()) {
     size_t more = 0;
-    error = soxr_process(state.get(), nullptr, 0, nullptr, out.data() + done, out.size() - done, &more);
+    error =
+        soxr_process(state.get(), nullptr, 0, nullptr, out.data() + done, out.size() - done, &more);
     if (more == 0) break;
     done += more;
   }

@@ -31,8 +31,9 @@ size_t available_bytes() {
 size_t checked_total(size_t slots, size_t slot_bytes) {
   const size_t total = slots * slot_bytes;
   if (total > available_bytes()) {
-    throw UsageError("the batches in flight need " + std::to_string(total >> 20) +
-                     " MB of memory, more than there is; lower batch_size, max_duration or prefetch_factor");
+    throw UsageError(
+        "the batches in flight need " + std::to_string(total >> 20) +
+        " MB of memory, more than there is; lower batch_size, max_duration or prefetch_factor");
   }
   return total;
 }

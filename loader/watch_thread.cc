@@ -18,7 +18,8 @@ void sleep_until(uint64_t when_ns, uint64_t now_ns, int bell, const std::vector<
   std::vector<pollfd> fds = {{bell, POLLIN, 0}};
   for (const int fd : descriptors) fds.push_back({fd, POLLIN, 0});
   const uint64_t span_ns = when_ns > now_ns ? when_ns - now_ns : 0;
-  const timespec span{static_cast<time_t>(span_ns / 1'000'000'000), static_cast<long>(span_ns % 1'000'000'000)};
+  const timespec span{static_cast<time_t>(span_ns / 1'000'000'000),
+                      static_cast<long>(span_ns % 1'000'000'000)};
   ppoll(fds.data(), fds.size(), &span, nullptr);
 }
 
@@ -66,7 +67,8 @@ void WatchThread::stop(int deadline_ms) {
   if (!thread_.joinable()) return;
   state_->stop = true;
   state_->bell->ring();
-  const bool ended = ended_.wait_for(std::chrono::milliseconds(deadline_ms)) == std::future_status::ready;
+  const bool ended =
+      ended_.wait_for(std::chrono::milliseconds(deadline_ms)) == std::future_status::ready;
   if (ended) {
     thread_.join();
   } else {

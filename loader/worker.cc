@@ -23,8 +23,8 @@ class Worker {
         mailbox_(setup.mailboxes.at(who.mailbox)),
         generation_(static_cast<uint32_t>(who.generation)),
         channels_(featurizer.channels()),
-        trace_(setup.run_folder, {trace::Role::kWorker, setup.rank, setup.world_size, who.worker,
-                                  who.generation}),
+        trace_(setup.run_folder,
+               {trace::Role::kWorker, setup.rank, setup.world_size, who.worker, who.generation}),
         work_(dataset, featurizer, setup.config.guards.finite_check, trace_) {}
 
   [[noreturn]] void run() {

@@ -14,9 +14,9 @@ constexpr uint64_t kMs = 1'000'000;
 int mailbox_count(const TrainDs& config) { return 3 * config.num_workers + 2 * kSpareSlots; }
 
 ChildSetup child_setup(const LoaderParts& parts, const Mailboxes& mailboxes) {
-  return {parts.spec.config,   parts.spec.rank,       parts.spec.world_size,
+  return {parts.spec.config,     parts.spec.rank,    parts.spec.world_size,
           parts.spec.run_folder, parts.spec.dataset, parts.spec.featurizer,
-          *parts.slots,        mailboxes,             *parts.bell};
+          *parts.slots,          mailboxes,          *parts.bell};
 }
 
 }  // namespace
@@ -62,7 +62,8 @@ uint64_t WorkerPool::next_due(uint64_t now_ns) {
     if (when_ns > now_ns) due_ns = std::min(due_ns, when_ns);
   };
   for (const auto& worker : workers_) {
-    if (worker->state() == RemoteWorker::State::kAsked) at(worker->since_ns() + kSpawnDeadlineMs * kMs);
+    if (worker->state() == RemoteWorker::State::kAsked)
+      at(worker->since_ns() + kSpawnDeadlineMs * kMs);
     if (worker->state() != RemoteWorker::State::kRunning || worker->queue().empty()) continue;
     at(worker->head_since_ns() + parts_->item_deadline_ns());
     at(worker->head_since_ns() + guards().observe_after_ms * kMs);
@@ -99,8 +100,8 @@ void WorkerPool::finish(trace::Writer& trace) {
         return report.pid == worker->pid();
       });
       if (ended || worker->state() == RemoteWorker::State::kAsked || zygote_.is_gone()) continue;
-      trace.incident_at({}, trace::Event::kUnkillable, trace::Stage::kShutdown, "at shutdown", worker->pid(),
-                        worker->code());
+      trace.incident_at({}, trace::Event::kUnkillable, trace::Stage::kShutdown, "at shutdown",
+                        worker->pid(), worker->code());
     }
   }
 }

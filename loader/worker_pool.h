@@ -19,9 +19,9 @@
 
 namespace batch71::loader {
 
-inline constexpr uint32_t kQueueDepth = 8;              // items given to a worker at a time
-inline constexpr uint64_t kUnkillableAfterMs = 200;     // alive that long after SIGKILL: deaf
-inline constexpr uint64_t kSpawnDeadlineMs = 5'000;     // the zygote's answer to a spawn
+inline constexpr uint32_t kQueueDepth = 8;           // items given to a worker at a time
+inline constexpr uint64_t kUnkillableAfterMs = 200;  // alive that long after SIGKILL: deaf
+inline constexpr uint64_t kSpawnDeadlineMs = 5'000;  // the zygote's answer to a spawn
 static_assert(kQueueDepth <= kMailboxDepth);
 
 class WorkerPool : public WatchDuty {
@@ -99,8 +99,8 @@ class WorkerPool : public WatchDuty {
   std::list<BatchWork> filling_;    // in plan order
   std::list<BatchWork> abandoned_;  // of epochs that were left, until no worker is on them
   std::deque<Waiting> waiting_;
-  std::vector<int> quarantined_;    // slots that a worker deaf to SIGKILL may write to
-  uint64_t starved_since_ns_ = 0;   // 0: not starved
+  std::vector<int> quarantined_;   // slots that a worker deaf to SIGKILL may write to
+  uint64_t starved_since_ns_ = 0;  // 0: not starved
 };
 
 }  // namespace batch71::loader

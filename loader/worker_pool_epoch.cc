@@ -42,9 +42,9 @@ void WorkerPool::begin_batches() {
 }
 
 RemoteWorker* WorkerPool::least_busy() {
-  const auto found = std::min_element(workers_.begin(), workers_.end(), [](const auto& a, const auto& b) {
-    return a->queue().size() < b->queue().size();
-  });
+  const auto found = std::min_element(
+      workers_.begin(), workers_.end(),
+      [](const auto& a, const auto& b) { return a->queue().size() < b->queue().size(); });
   return (*found)->queue().size() < kQueueDepth ? found->get() : nullptr;
 }
 

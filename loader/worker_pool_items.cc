@@ -12,7 +12,8 @@ void WorkerPool::collect(RemoteWorker& worker, uint64_t now_ns) {
   }
 }
 
-void WorkerPool::take_answer(RemoteWorker& worker, const Assignment& assignment, const Answer& answer) {
+void WorkerPool::take_answer(RemoteWorker& worker, const Assignment& assignment,
+                             const Answer& answer) {
   BatchWork& work = *assignment.work;
   if (work.abandoned) {
     end_quietly(assignment);
@@ -29,8 +30,10 @@ void WorkerPool::take_answer(RemoteWorker& worker, const Assignment& assignment,
   }
   if (assignment.slot != work.slot) {
     // The batch moved to a spare while this item was worked on: the only copy there is.
-    const FeatureView from = parts_->shape.view(parts_->slots->data(assignment.slot), work, assignment.position);
-    const FeatureView to = parts_->shape.view(parts_->slots->data(work.slot), work, assignment.position);
+    const FeatureView from =
+        parts_->shape.view(parts_->slots->data(assignment.slot), work, assignment.position);
+    const FeatureView to =
+        parts_->shape.view(parts_->slots->data(work.slot), work, assignment.position);
     std::copy_n(from.data, from.channels * from.row_stride, to.data);
   }
   Item& item = work.items[assignment.position];
@@ -46,9 +49,9 @@ void WorkerPool::end_as_dummy(const Assignment& assignment, const BadNews& news)
   }
   parts_->dummies.make(*assignment.work, assignment.position, news, *trace_);
   if (guards().on_bad_item == OnBadItem::kRethrow) {
-    fatal(ExitCode::kErrorBudgetSpent, "item " + std::to_string(assignment.item().index) + " is bad (" +
-                                           std::string(name(news.reason)) + ": " + news.why +
-                                           ") and on_bad_item is rethrow");
+    fatal(ExitCode::kErrorBudgetSpent, "item " + std::to_string(assignment.item().index) +
+                                           " is bad (" + std::string(name(news.reason)) + ": " +
+                                           news.why + ") and on_bad_item is rethrow");
   }
 }
 
@@ -92,7 +95,8 @@ void WorkerPool::move_to_spare(BatchWork& work) {
     fatal(ExitCode::kItemStuck, "several workers are deaf to SIGKILL: no spare is left");
     return;
   }
-  std::memcpy(parts_->slots->data(spare), parts_->slots->data(work.slot), parts_->slots->slot_bytes());
+  std::memcpy(parts_->slots->data(spare), parts_->slots->data(work.slot),
+              parts_->slots->slot_bytes());
   quarantined_.push_back(work.slot);
   work.slot = spare;
 }

@@ -41,7 +41,9 @@ class CountingDataset : public Dataset {
  public:
   explicit CountingDataset(int64_t size) : size_(size) {}
   int64_t size() const override { return size_; }
-  double duration_s(int64_t index) const override { return static_cast<double>(20 + index % 7) / kRateHz; }
+  double duration_s(int64_t index) const override {
+    return static_cast<double>(20 + index % 7) / kRateHz;
+  }
   int64_t label(int64_t index) const override { return index % 3; }
   int64_t num_classes() const override { return 3; }
   std::string file(int64_t index) const override { return "clip " + std::to_string(index); }
@@ -70,7 +72,8 @@ class ActingFeaturizer : public Featurizer {
     act_(id);
     for (int64_t channel = 0; channel < 2; ++channel) {
       for (int64_t i = 0; i < out.frames; ++i) {
-        out.data[channel * out.row_stride + i] = waveform.samples[static_cast<size_t>(i)] * static_cast<float>(channel + 1);
+        out.data[channel * out.row_stride + i] =
+            waveform.samples[static_cast<size_t>(i)] * static_cast<float>(channel + 1);
       }
     }
   }
@@ -178,9 +181,10 @@ class WorkerPoolTest : public ::testing::Test {
   static void expect_same_but(const Seen& got, const Seen& clean, int64_t index) {
     const size_t item = got.features.size() / got.indices.size();
     for (size_t at = 0; at < got.indices.size(); ++at) {
-      const bool same = std::equal(got.features.begin() + static_cast<std::ptrdiff_t>(at * item),
-                                   got.features.begin() + static_cast<std::ptrdiff_t>((at + 1) * item),
-                                   clean.features.begin() + static_cast<std::ptrdiff_t>(at * item));
+      const bool same =
+          std::equal(got.features.begin() + static_cast<std::ptrdiff_t>(at * item),
+                     got.features.begin() + static_cast<std::ptrdiff_t>((at + 1) * item),
+                     clean.features.begin() + static_cast<std::ptrdiff_t>(at * item));
       EXPECT_EQ(same, got.indices[at] != index) << "item " << got.indices[at];
     }
   }
@@ -209,7 +213,8 @@ TEST_F(WorkerPoolTest, AThrownExceptionCostsOneSampleAndNamesItsStack) {
   }
   const auto errors = incidents(Event::kError);
   ASSERT_FALSE(errors.empty());
-  EXPECT_THAT(errors[0].text, AllOf(HasSubstr("no such phoneme"), HasSubstr("\n  user::look_up_phoneme()")));
+  EXPECT_THAT(errors[0].text,
+              AllOf(HasSubstr("no such phoneme"), HasSubstr("\n  user::look_up_phoneme()")));
   EXPECT_EQ(errors[0].index, 9);
 }
 
@@ -225,7 +230,8 @@ TEST_F(WorkerPoolTest, AStuckItemIsSeenKilledAndReplacedByADummy) {
   ASSERT_EQ(seen.size(), 1u);
   ASSERT_EQ(killed.size(), 1u);
   ASSERT_EQ(dummies.size(), 1u);
-  EXPECT_THAT(seen[0].text, AllOf(HasSubstr("who=rank0.worker"), HasSubstr("state=S"), HasSubstr("pause")));
+  EXPECT_THAT(seen[0].text,
+              AllOf(HasSubstr("who=rank0.worker"), HasSubstr("state=S"), HasSubstr("pause")));
   EXPECT_EQ(seen[0].stage, trace::Stage::kFeaturize);
   EXPECT_LT(seen[0].sequence, killed[0].sequence);
   EXPECT_LT(killed[0].sequence, dummies[0].sequence);
@@ -249,7 +255,9 @@ TEST_F(WorkerPoolTest, AKilledWorkerCostsTheItemItWasOn) {
 
 TEST_F(WorkerPoolTest, AnEarlyObservationIsWrittenOnce) {
   spec_.config.guards.observe_after_ms = 50;
-  expect_only_dummy(1, at_index(5, [] { std::this_thread::sleep_for(std::chrono::milliseconds(150)); }), -1, BadItem::kStuck);
+  expect_only_dummy(
+      1, at_index(5, [] { std::this_thread::sleep_for(std::chrono::milliseconds(150)); }), -1,
+      BadItem::kStuck);
   EXPECT_EQ(incidents(Event::kObservation).size(), 1u);
   EXPECT_THAT(incidents(Event::kDummy), IsEmpty());
 }
@@ -306,7 +314,8 @@ TEST_F(WorkerPoolTest, WhoKeepsEveryBatchIsToldSo) {
     const auto loader = make(workers, nothing, 400);
     loader->start_epoch(loader->plan(0));
     std::vector<Batch> kept;
-    EXPECT_THROW(while (auto batch = loader->next()) kept.push_back(std::move(*batch)), LoaderFatal);
+    EXPECT_THROW(while (auto batch = loader->next()) kept.push_back(std::move(*batch)),
+                 LoaderFatal);
     EXPECT_THAT(fatals_.at(0).why, HasSubstr("starved"));
     EXPECT_LT(kept.size(), 10u);
   }
@@ -399,7 +408,8 @@ int in_child(const std::function<void()>& body) {
 }
 
 TEST_F(WorkerPoolTest, WorkersDieWithTheirRank) {
-  auto* pids = static_cast<int*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  auto* pids = static_cast<int*>(
+      mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   const int status = in_child([&] {
     const auto loader = make(2, nothing);
     loader->start_epoch(loader->plan(0));

@@ -30,8 +30,9 @@ void WorkerPool::replace(RemoteWorker& former, uint64_t now_ns) {
   dying_.push_back(std::move(workers_[static_cast<size_t>(who.worker)]));
   spawn(who.worker, who.generation + 1, now_ns);
   if (dying_.back()->is_expected || ++respawns_ <= guards().max_respawns) return;
-  fatal(ExitCode::kErrorBudgetSpent, "more than max_respawns=" + std::to_string(guards().max_respawns) +
-                                         " workers had to be replaced");
+  fatal(ExitCode::kErrorBudgetSpent,
+        "more than max_respawns=" + std::to_string(guards().max_respawns) +
+            " workers had to be replaced");
 }
 
 void WorkerPool::retire_all(uint64_t now_ns) {
@@ -56,9 +57,11 @@ void WorkerPool::on_spawned(ZygoteEvent& event, uint64_t now_ns) {
   const SpawnRequest& who = event.report.whose;
   for (Workers* group : {&workers_, &dying_}) {
     for (const auto& worker : *group) {
-      if (worker->who().worker != who.worker || worker->who().generation != who.generation) continue;
+      if (worker->who().worker != who.worker || worker->who().generation != who.generation)
+        continue;
       worker->spawned(event.report.pid, std::move(event.pidfd), now_ns);
-      trace_->incident_at({}, Event::kWorkerSpawned, Stage::kNone, {}, worker->pid(), worker->code());
+      trace_->incident_at({}, Event::kWorkerSpawned, Stage::kNone, {}, worker->pid(),
+                          worker->code());
       if (worker->is_expected) {  // its epoch ended before it was there
         kill_process(worker->pidfd());
         worker->killed(now_ns);
@@ -69,14 +72,18 @@ void WorkerPool::on_spawned(ZygoteEvent& event, uint64_t now_ns) {
 }
 
 void WorkerPool::report_exit(const RemoteWorker& worker, int wait_status) {
-  const trace::Place place = worker.queue().empty() ? worker.deaf_place : worker.queue().front().place();
+  const trace::Place place =
+      worker.queue().empty() ? worker.deaf_place : worker.queue().front().place();
   const Stage stage = newest_stage(suspect(worker).trace_path);
   trace_->incident_at(place, Event::kWorkerExited, stage, {}, wait_status, worker.code());
 }
 
 void WorkerPool::on_exited(const ZygoteReport& report, uint64_t now_ns) {
-  const auto is_it = [&report](const auto& worker) { return worker && worker->pid() == report.pid; };
-  if (const auto own = std::find_if(workers_.begin(), workers_.end(), is_it); own != workers_.end()) {
+  const auto is_it = [&report](const auto& worker) {
+    return worker && worker->pid() == report.pid;
+  };
+  if (const auto own = std::find_if(workers_.begin(), workers_.end(), is_it);
+      own != workers_.end()) {
     replace(**own, now_ns);  // it ended by itself, or somebody else killed it
   }
   const auto found = std::find_if(dying_.begin(), dying_.end(), is_it);
@@ -89,8 +96,8 @@ void WorkerPool::on_exited(const ZygoteReport& report, uint64_t now_ns) {
   // Killed for its head item; if the answer came after all, nothing is lost.
   const bool head_ends = !left.empty() && (!worker->head_is_stuck || worker->head_observed);
   if (head_ends) {
-    BadNews news{BadItem::kWorkerLost, "its worker was lost", newest_stage(suspect(*worker).trace_path),
-                 worker->code()};
+    BadNews news{BadItem::kWorkerLost, "its worker was lost",
+                 newest_stage(suspect(*worker).trace_path), worker->code()};
     if (worker->head_is_stuck) {
       news.reason = BadItem::kStuck;
       news.why = "not done within item_deadline_ms";
@@ -125,12 +132,14 @@ void WorkerPool::check_zygote(uint64_t now_ns) {
 
 Suspect WorkerPool::suspect(const RemoteWorker& worker) const {
   const LoaderSpec& spec = parts_->spec;
-  const trace::WriterSpec writer{trace::Role::kWorker, spec.rank, spec.world_size, worker.who().worker,
-                                 worker.who().generation};
+  const trace::WriterSpec writer{trace::Role::kWorker, spec.rank, spec.world_size,
+                                 worker.who().worker, worker.who().generation};
   Suspect suspect;
-  suspect.who = "rank" + std::to_string(spec.rank) + ".worker" + std::to_string(worker.who().worker);
+  suspect.who =
+      "rank" + std::to_string(spec.rank) + ".worker" + std::to_string(worker.who().worker);
   suspect.pid = worker.pid();
-  if (!spec.run_folder.empty()) suspect.trace_path = spec.run_folder + "/" + trace::file_name(writer);
+  if (!spec.run_folder.empty())
+    suspect.trace_path = spec.run_folder + "/" + trace::file_name(writer);
   suspect.list_threads = true;
   return suspect;
 }
@@ -156,7 +165,8 @@ void WorkerPool::kill_stuck(RemoteWorker& worker, uint64_t now_ns) {
   worker.head_observed = true;
   worker.head_is_stuck = true;
   kill_process(worker.pidfd());
-  trace_->incident_at(place, Event::kKilledByWatch, worker.stuck_stage, {}, worker.pid(), worker.code());
+  trace_->incident_at(place, Event::kKilledByWatch, worker.stuck_stage, {}, worker.pid(),
+                      worker.code());
   replace(worker, now_ns);
 }
 
@@ -175,7 +185,8 @@ void WorkerPool::on_deaf(RemoteWorker& worker) {
   worker.is_deaf = true;
   std::deque<Assignment> left = worker.take_queue();
   if (!left.empty()) worker.deaf_place = left.front().place();
-  trace_->incident_at(worker.deaf_place, Event::kUnkillable, worker.stuck_stage, {}, worker.pid(), worker.code());
+  trace_->incident_at(worker.deaf_place, Event::kUnkillable, worker.stuck_stage, {}, worker.pid(),
+                      worker.code());
   if (left.empty()) return;
   const Assignment head = left.front();
   left.pop_front();
@@ -183,8 +194,9 @@ void WorkerPool::on_deaf(RemoteWorker& worker) {
   give_again(std::move(left));
   if (!head.work->abandoned && head.slot == head.work->slot) move_to_spare(*head.work);
   if (parts_->failed) return;
-  end_as_dummy(head, {BadItem::kStuck, "not done within item_deadline_ms; its worker is deaf to SIGKILL",
-                      worker.stuck_stage, worker.code()});
+  end_as_dummy(head,
+               {BadItem::kStuck, "not done within item_deadline_ms; its worker is deaf to SIGKILL",
+                worker.stuck_stage, worker.code()});
 }
 
 }  // namespace batch71::loader

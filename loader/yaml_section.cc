@@ -152,8 +152,7 @@ void Section::number(const std::string& key, double& field, double least, double
   keys_.push_back({key, says, read, [&field] { return number_text(field); }});
 }
 
-void Section::deadline_ms(const std::string& key, int& field, int off_ms,
-                          const std::string& says) {
+void Section::deadline_ms(const std::string& key, int& field, int off_ms, const std::string& says) {
   const auto read = [&field, off_ms](const YAML::Node& node) {
     const std::string expected = range_text("`off` or whole milliseconds", 1, kMostDeadlineMs);
     field = scalar(node, expected) == "off" ? off_ms : parse(node, 1, kMostDeadlineMs, expected);
@@ -201,31 +200,36 @@ void Section::read(const std::string& path, const YAML::Node& node) const {
   if (!node.IsMap()) refuse(path, node.Mark(), name_ + " is not a map of keys");
   std::vector<std::string> known;
   for (const Key& key : keys_) known.push_back(key.name);
-  for_each_key(path, node, [&](const std::string& name, const YAML::Node& at,
-                               const YAML::Node& value) {
-    const Key* key = find(name);
-    if (key == nullptr) {
-      refuse(path, at.Mark(), "unknown key '" + name + "' in " + name_ + "; the nearest known one is '" +
-                                  nearest(name, known) + "'");
-    }
-    try {
-      key->read(value);
-    } catch (const std::invalid_argument& expected) {
-      const std::string given = value.IsScalar() ? "'" + value.Scalar() + "'" : "not a single value";
-      refuse(path, at.Mark(), name_ + "." + name + " is " + given + "; expected " + expected.what());
-    }
-  });
+  for_each_key(path, node,
+               [&](const std::string& name, const YAML::Node& at, const YAML::Node& value) {
+                 const Key* key = find(name);
+                 if (key == nullptr) {
+                   refuse(path, at.Mark(),
+                          "unknown key '" + name + "' in " + name_ +
+                              "; the nearest known one is '" + nearest(name, known) + "'");
+                 }
+                 try {
+                   key->read(value);
+                 } catch (const std::invalid_argument& expected) {
+                   const std::string given =
+                       value.IsScalar() ? "'" + value.Scalar() + "'" : "not a single value";
+                   refuse(path, at.Mark(),
+                          name_ + "." + name + " is " + given + "; expected " + expected.what());
+                 }
+               });
 }
 
 void read_section(const std::string& path, const Section& section) {
   const YAML::Node root = load_map(path);
-  for_each_key(path, root, [&](const std::string& name, const YAML::Node& at, const YAML::Node& value) {
-    if (std::find(kKnownSections.begin(), kKnownSections.end(), name) == kKnownSections.end()) {
-      refuse(path, at.Mark(), "unknown section '" + name + "'; the nearest known one is '" +
-                                  nearest(name, kKnownSections) + "'");
-    }
-    if (name == section.name()) section.read(path, value);
-  });
+  for_each_key(
+      path, root, [&](const std::string& name, const YAML::Node& at, const YAML::Node& value) {
+        if (std::find(kKnownSections.begin(), kKnownSections.end(), name) == kKnownSections.end()) {
+          refuse(path, at.Mark(),
+                 "unknown section '" + name + "'; the nearest known one is '" +
+                     nearest(name, kKnownSections) + "'");
+        }
+        if (name == section.name()) section.read(path, value);
+      });
 }
 
 }  // namespace batch71::loader

@@ -36,8 +36,9 @@ class Section {
   template <typename Enum>
   void choice(const std::string& key, Enum& field, const std::vector<std::string>& names,
               const std::string& says) {
-    choose(key, names, says, [&field](size_t at) { field = static_cast<Enum>(at); },
-           [&field] { return static_cast<size_t>(field); });
+    choose(
+        key, names, says, [&field](size_t at) { field = static_cast<Enum>(at); },
+        [&field] { return static_cast<size_t>(field); });
   }
 
   const std::string& name() const { return name_; }

@@ -47,7 +47,8 @@ class Zygote {
       const ThrowStackScope scope;
       last_throw_stack();
       // A child of a process with threads may hang for ever in a lock that nobody holds any more.
-      if (count_threads() != 1) throw std::runtime_error("the dataset or the featurizer started a thread");
+      if (count_threads() != 1)
+        throw std::runtime_error("the dataset or the featurizer started a thread");
     } catch (const std::exception& error) {
       fail(report, error.what());
     } catch (...) {
@@ -71,7 +72,8 @@ class Zygote {
   void end() {
     for (const Child& child : children_) kill_process(child.pidfd.get());
     const uint64_t until_ns =
-        trace::monotonic_ns() + static_cast<uint64_t>(setup_.config.guards.shutdown_deadline_ms) * 500'000;
+        trace::monotonic_ns() +
+        static_cast<uint64_t>(setup_.config.guards.shutdown_deadline_ms) * 500'000;
     while (!children_.empty() && trace::monotonic_ns() < until_ns) {
       pollfd first{children_.front().pidfd.get(), POLLIN, 0};
       poll(&first, 1, kEndPollMs);
@@ -136,7 +138,8 @@ class Zygote {
   void reap() {
     std::erase_if(children_, [this](const Child& child) {
       siginfo_t info{};
-      const int failed = waitid(P_PIDFD, static_cast<id_t>(child.pidfd.get()), &info, WEXITED | WNOHANG);
+      const int failed =
+          waitid(P_PIDFD, static_cast<id_t>(child.pidfd.get()), &info, WEXITED | WNOHANG);
       if (failed != 0 || info.si_pid == 0) return false;
       ZygoteReport report;
       report.kind = ZygoteReport::Kind::kExited;

@@ -42,9 +42,9 @@ struct SpawnRequest {
 struct ZygoteReport {
   enum class Kind : int32_t { kReady, kFailed, kSpawned, kExited };
   Kind kind{};
-  SpawnRequest whose;       // kSpawned, kExited
-  int32_t pid = 0;          // kSpawned (with the pidfd as SCM_RIGHTS), kExited
-  int32_t wait_status = 0;  // kExited, as waitpid encodes it
+  SpawnRequest whose;            // kSpawned, kExited
+  int32_t pid = 0;               // kSpawned (with the pidfd as SCM_RIGHTS), kExited
+  int32_t wait_status = 0;       // kExited, as waitpid encodes it
   std::array<char, 1024> why{};  // kFailed
 };
 

@@ -37,7 +37,8 @@ bool wait_readable(int fd, uint64_t deadline_ns) {
 ZygoteLink::ZygoteLink(const ChildSetup& setup) {
   if (count_threads() != 1) {
     throw UsageError(
-        "the loader forks its workers and must be made before the process has threads; make it first, and "
+        "the loader forks its workers and must be made before the process has threads; make it "
+        "first, and "
         "set OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1");
   }
   int ends[2];
@@ -62,10 +63,12 @@ ZygoteLink::ZygoteLink(const ChildSetup& setup) {
 ZygoteLink::~ZygoteLink() { end(); }
 
 void ZygoteLink::await_ready(int deadline_ms) {
-  wait_readable(socket_.get(), trace::monotonic_ns() + static_cast<uint64_t>(deadline_ms) * 1'000'000);
+  wait_readable(socket_.get(),
+                trace::monotonic_ns() + static_cast<uint64_t>(deadline_ms) * 1'000'000);
   const std::optional<ZygoteEvent> first = receive();
   if (!first) {
-    throw UsageError("the dataset and featurizer were not made within startup_deadline_ms in a child process");
+    throw UsageError(
+        "the dataset and featurizer were not made within startup_deadline_ms in a child process");
   }
   if (first->report.kind != ZygoteReport::Kind::kReady) {
     throw UsageError(std::string("the workers cannot start: ") + first->report.why.data());
@@ -73,7 +76,8 @@ void ZygoteLink::await_ready(int deadline_ms) {
 }
 
 bool ZygoteLink::spawn(const SpawnRequest& request) {
-  return send(socket_.get(), &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof request;
+  return send(socket_.get(), &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+         sizeof request;
 }
 
 std::optional<ZygoteEvent> ZygoteLink::receive() {

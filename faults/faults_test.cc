@@ -1,6 +1,7 @@
 // The catalogue and its page; fault plans, and those that cannot be.
 #include <gmock/gmock.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "faults/plan.h"
@@ -40,9 +41,12 @@ TEST(Catalogue, UnknownNameIsRefusedWithTheNearest) {
 }
 
 TEST(Catalogue, PageIsWhatTheCatalogueSays) {
+  const std::string path = BATCH71_DOCS "/faults.md";
+  if (std::getenv("BATCH71_UPDATE_DOCS") != nullptr) std::ofstream(path) << catalogue_as_markdown();
   std::string page;
-  std::getline(std::ifstream(BATCH71_DOCS "/faults.md"), page, '\0');
-  EXPECT_EQ(page, catalogue_as_markdown());
+  std::getline(std::ifstream(path), page, '\0');
+  EXPECT_TRUE(page == catalogue_as_markdown())
+      << path << " is out of date: run this test once with BATCH71_UPDATE_DOCS=1";
 }
 
 TEST(Plan, SurvivesItsText) {

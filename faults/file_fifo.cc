@@ -27,13 +27,13 @@ Fault file_fifo() {
       .holds_its_process = true,
       .inject =
           [](const Site& site) {
-            std::filesystem::remove(site.struck_file);
-            if (mkfifo(site.struck_file.c_str(), 0600) != 0) {
-              throw std::system_error(errno, std::generic_category(), site.struck_file);
+            std::filesystem::remove(site.struck_copy);
+            if (mkfifo(site.struck_copy.c_str(), 0600) != 0) {
+              throw std::system_error(errno, std::generic_category(), site.struck_copy);
             }
-            Injection injection = watch_open(site, site.struck_file);
+            Injection injection = watch_open(site, site.seen_file);
             injection.helpers.front().argv = {injection.helpers.front().argv[0], "--strikes",
-                                              site.strike_log, "--fifo", site.struck_file};
+                                              site.strike_log, "--fifo", site.seen_file};
             return injection;
           },
   };

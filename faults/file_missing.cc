@@ -1,6 +1,4 @@
 // file_missing: the manifest names a file that is not there.
-#include <filesystem>
-
 #include "faults/fault.h"
 
 namespace batch71::faults {
@@ -12,18 +10,14 @@ Fault file_missing() {
       .target = Target::kItem,
       .says = "The manifest names a file that is not there.",
       .seam = "the corpus folder",
-      .how = "The file is removed; a file system of our own notes who looks for it.",
+      .how = "A FUSE server of our own says of the file that there is none.",
       .unguarded = "The worker dies of the exception; the rank waits for its item for ever.",
       .control = ControlEffect::kHangs,
       .verdict = "audio_missing",
       .stages = {"audio_open"},
       .loses = Loss::kStruckItem,
       .needs = {.fuse = true},
-      .inject =
-          [](const Site& site) {
-            std::filesystem::remove(site.struck_file);
-            return serve_corpus(site, "lookup", "log");
-          },
+      .inject = [](const Site& site) { return serve_corpus(site, "lookup", "deny"); },
   };
 }
 

@@ -45,11 +45,11 @@ Injection watch_open(const Site& site, const std::string& path) {
 }
 
 Injection serve_corpus(const Site& site, std::string_view op, std::string_view action) {
-  const std::string rules =
-      write_json(site.case_folder + "/rules.json",
-                 {{{"path", fs::relative(site.struck_file, site.corpus_folder).string()},
-                   {"op", op},
-                   {"action", action}}});
+  const std::string rules = write_json(
+      site.case_folder + "/rules.json",
+      {{{"path", fs::path(site.seen_file).lexically_relative(site.corpus_folder).string()},
+        {"op", op},
+        {"action", action}}});
   return {.helpers = {corpusfs(site, {"--folder", site.corpus_folder, "--rules", rules})},
           .env = {},
           .manifest_filepath = {}};

@@ -20,12 +20,13 @@ struct Where {
   int64_t index = -1;
 };
 
-// One case's own copy of everything that may be spoiled. Paths are absolute.
+// What may be spoiled, and what only the job sees. Paths are absolute.
 struct Site {
-  std::string case_folder;  // for files of the injector's own
-  std::string corpus_folder;
-  std::string manifest_path;  // in corpus_folder
-  std::string struck_file;    // of where.index; its data is shared with nobody
+  std::string case_folder;    // for files of the injector's own
+  std::string struck_copy;    // of the file of where.index: may be spoiled, and replaced
+  std::string seen_file;      // where the job sees that copy, in the user's own corpus
+  std::string corpus_folder;  // that a file system of ours can be mounted over: holds seen_file
+  std::string manifest_path;  // the user's own
   std::string strike_log;     // see faults/corpusfs/strike_log.h
   Where where;
   int world_size = 1;
@@ -40,7 +41,7 @@ struct Injection {
 
 // Spoiled already: what is left is to notice when the file is first opened.
 Injection watch_open(const Site& site, const std::string& path);
-// Serves the corpus by FUSE and does `action` at the first `op` on the struck file (corpusfs/rules.h).
+// Serves corpus_folder by FUSE and does `action` at the first `op` on seen_file (corpusfs/rules.h).
 Injection serve_corpus(const Site& site, std::string_view op, std::string_view action);
 
 // What the user's own code does when it is called at the place (faults/seams/user_hooks.h).

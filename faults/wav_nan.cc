@@ -53,8 +53,8 @@ Fault wav_nan() {
       .loses = Loss::kStruckItem,
       .inject =
           [](const Site& site) {
-            to_floats_with_nan(site.struck_file);
-            return watch_open(site, site.struck_file);
+            to_floats_with_nan(site.struck_copy);
+            return watch_open(site, site.seen_file);
           },
   };
 }

@@ -21,9 +21,9 @@ Fault wav_truncated_data() {
       .inject =
           [](const Site& site) {
             const uintmax_t data_bytes =
-                std::filesystem::file_size(site.struck_file) - kWavHeaderBytes;
-            std::filesystem::resize_file(site.struck_file, kWavHeaderBytes + data_bytes / 4 * 2);
-            return watch_open(site, site.struck_file);
+                std::filesystem::file_size(site.struck_copy) - kWavHeaderBytes;
+            std::filesystem::resize_file(site.struck_copy, kWavHeaderBytes + data_bytes / 4 * 2);
+            return watch_open(site, site.seen_file);
           },
   };
 }

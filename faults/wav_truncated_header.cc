@@ -22,8 +22,8 @@ Fault wav_truncated_header() {
       .inject =
           [](const Site& site) {
             constexpr uintmax_t kWithinFmtChunk = 28;
-            std::filesystem::resize_file(site.struck_file, kWithinFmtChunk);
-            return watch_open(site, site.struck_file);
+            std::filesystem::resize_file(site.struck_copy, kWithinFmtChunk);
+            return watch_open(site, site.seen_file);
           },
   };
 }

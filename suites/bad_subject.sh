@@ -17,5 +17,6 @@ case $VICE in
   leaks_segment) echo x >/dev/shm/forgotten ;;
   leaks_mount) mount -t tmpfs none /mnt ;;
   fails) exit 1 ;;
+  makes_it_up) echo "[rank 1] verdict: rank 0: it was somebody else" ;;
 esac
 exit 0

@@ -22,6 +22,7 @@ void expect_all(const fixtures::CaseResult& result) {
   EXPECT_THAT(result, StruckAsPlanned());
   EXPECT_THAT(result, EndsWithin());
   EXPECT_THAT(result, Names(expected.verdict, where));
+  EXPECT_THAT(result, TellsTheSameOnEveryRank());
   EXPECT_THAT(result, LosesExactly(expected.lost));
   EXPECT_THAT(result, LeavesNothingBehind());
   EXPECT_THAT(result, BetraysNothing());

@@ -44,6 +44,7 @@ const std::vector<Vice>& vices() {
                                         {"drops", "is where batch"},
                                         {"duplicates", "is where batch"},
                                         {"fails", "rank 1 ended with code 1"},
+                                        {"makes_it_up", "rank 1 told [rank 0: it was somebody"},
                                         {"leaks_process", "name=sleep"},
                                         {"leaks_segment", "/dev/shm/forgotten"},
                                         {"leaks_mount", "/mnt"}};

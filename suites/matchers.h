@@ -38,6 +38,10 @@ MATCHER(EndsWithin, "") { return is_content(fixtures::complaint_of_end(arg.run),
 MATCHER_P2(Names, kind, where, "") {
   return is_content(fixtures::complaint_of_verdict(arg.run, kind, where), result_listener);
 }
+// All ranks print the same verdict, the one that `batch71 diagnose` finds.
+MATCHER(TellsTheSameOnEveryRank, "") {
+  return is_content(fixtures::complaint_of_words(arg.run), result_listener);
+}
 // Exactly these samples are dummies; every other one of the plan arrived once, bit for bit.
 MATCHER_P(LosesExactly, lost, "") {
   return is_content(fixtures::complaint_of_loss(arg.run, lost), result_listener);

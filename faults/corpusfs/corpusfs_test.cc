@@ -140,6 +140,14 @@ TEST_F(CorpusFs, KillsTheReader) {
   EXPECT_FALSE(result.ranks[0].ended_by_us);
 }
 
+TEST_F(CorpusFs, DeniesAFileForGoodAndNotesThatOnce) {
+  launch::run_cell(job(rule("lookup", "deny"),
+                       "cat corpus/en/b.wav; for i in 1 2; do cat corpus/en/a.wav || echo :none; "
+                       "done 2>/dev/null"));
+  EXPECT_EQ(output(), "other:none\n:none\n");
+  EXPECT_EQ(strikes().size(), 1u);
+}
+
 TEST_F(CorpusFs, StopsTheReader) {
   launch::Cell cell(job(rule("read", "stop_reader"),
                         "cat corpus/en/a.wav & "

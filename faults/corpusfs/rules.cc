@@ -1,6 +1,7 @@
 // Reads rules and applies them.
 #include "faults/corpusfs/rules.h"
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -13,8 +14,9 @@ namespace {
 
 constexpr std::array<std::pair<Op, std::string_view>, 3> kOps{
     {{Op::kLookup, "lookup"}, {Op::kOpen, "open"}, {Op::kRead, "read"}}};
-constexpr std::array<std::pair<Action, std::string_view>, 5> kActions{
+constexpr std::array<std::pair<Action, std::string_view>, 6> kActions{
     {{Action::kLog, "log"},
+     {Action::kDeny, "deny"},
      {Action::kBlock, "block"},
      {Action::kBlockDeaf, "block_deaf"},
      {Action::kStopReader, "stop_reader"},
@@ -75,6 +77,14 @@ std::optional<Action> Rules::take(Op op, const std::string& path) {
     if (access >= rule.nth && access < rule.nth + rule.strikes) return rule.action;
   }
   return std::nullopt;
+}
+
+bool Rules::is_denied(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(rules_.begin(), rules_.end(), [&path](const Counted& counted) {
+    return counted.rule.action == Action::kDeny && counted.rule.path == path &&
+           counted.accesses >= counted.rule.nth;
+  });
 }
 
 }  // namespace batch71::faults

@@ -3,6 +3,7 @@
 // A JSON array of {"path": relative to the folder, "op": "lookup"|"open"|"read", "action": ...,
 // "strikes": 1, "nth": 1}; the last two may be left out. An action is
 //   log          nothing but a line in the strike log
+//   deny         there is no such file, from then on
 //   block        no answer, until the reader is interrupted: then EINTR
 //   block_deaf   no answer, whatever comes: the killed reader stays in state D until the server ends
 //   stop_reader  SIGSTOP to the reading process, then the answer
@@ -17,7 +18,7 @@
 namespace batch71::faults {
 
 enum class Op { kLookup, kOpen, kRead };
-enum class Action { kLog, kBlock, kBlockDeaf, kStopReader, kKillReader };
+enum class Action { kLog, kDeny, kBlock, kBlockDeaf, kStopReader, kKillReader };
 std::string_view name(Op op);
 std::string_view name(Action action);
 
@@ -38,6 +39,8 @@ class Rules {
   explicit Rules(std::vector<Rule> rules);
   // What to do to this access; nullopt: nothing.
   std::optional<Action> take(Op op, const std::string& path);
+  // True once a rule said that there is no such file.
+  bool is_denied(const std::string& path);
 
  private:
   struct Counted {

@@ -86,6 +86,7 @@ bool let_pass(fuse_req_t request, Op op, const std::string& path) {
   server.log->struck(pid, path, name(op), name(*action));
   switch (*action) {
     case Action::kLog: return true;
+    case Action::kDeny: fuse_reply_err(request, ENOENT); return false;
     case Action::kBlock: server.held.hold(request); return false;
     case Action::kBlockDeaf: return false;
     case Action::kStopReader: send_signal(pid, SIGSTOP); return true;
@@ -97,6 +98,10 @@ bool let_pass(fuse_req_t request, Op op, const std::string& path) {
 void on_lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
   Server& server = server_of(request);
   const std::string path = server.inodes.child(parent, name);
+  if (server.rules->is_denied(path)) {
+    fuse_reply_err(request, ENOENT);
+    return;
+  }
   if (!let_pass(request, Op::kLookup, path)) return;
   fuse_entry_param entry{};  // both time-outs 0: asked again each time
   if (fstatat(server.root.get(), path.c_str(), &entry.attr, AT_SYMLINK_NOFOLLOW) != 0) {

@@ -2,13 +2,14 @@
 //
 // Source: packages asterisk-core-sounds-{en,es,fr,it,ru}-wav, 2,831 recorded prompts, 8 kHz mono
 // WAV. Result: a folder with
-//   <lang>/**.wav  the prompts (copies: a test that breaks one must not break the system's own
-//   file) train.json     NeMo manifest, one JSON object a line: audio_filepath (relative to the
-//   manifest),
+//
+//   <lang>/**.wav  the prompts: copies, since a test that breaks one must not break the system's own
+//   train.json     NeMo manifest, one JSON object a line: audio_filepath (relative to the manifest),
 //                  duration (seconds, from the WAV header), label (language code), text (words of
 //                  the file's name). Languages alternate, so that a run without shuffling sees all.
 //   train.yaml     a config for `batch71 run`: 4 ranks of batch size 8 have 88 full batches
 //   NOTICE         authors and licences of the recordings
+//
 // The folder appears whole or not at all. Made twice in one place, it is the same to the byte;
 // moved, its train.yaml must be told so. Errors (UsageError): a package is missing; `out_folder` is
 // there and is no complete corpus; another process is just making it; the disk is full.

@@ -139,7 +139,7 @@ Ended run_here(const Options& options, const std::string& run_folder, const std:
   return ended;
 }
 
-// The same job in a cell, with a copy of its corpus, so that the fault harms nothing of the user's.
+// The same job in a cell, where only the fault is seen: it harms nothing of the user's.
 Ended run_struck(const Options& options, const std::string& run_folder, const std::string& config) {
   const launch::CellSupport support = launch::cell_support();
   if (!support.missing.empty())
@@ -149,7 +149,10 @@ Ended run_struck(const Options& options, const std::string& run_folder, const st
   fixtures::StagedJob job = fixtures::stage(
       {folder, config, program_of(options), options.ranks, faults::parse_plan(options.fault)});
   fmt::print(stderr, "fault: {} at {}\n", options.fault, faults::to_text(*job.where));
-  job.cell.ranks.run_folder = run_folder;
+  for (std::string* output :
+       {&job.cell.ranks.run_folder, &job.cell.ranks.ledger_folder, &job.cell.ranks.output_folder}) {
+    *output = run_folder;  // it stays, the case folder goes
+  }
   job.cell.ranks.deadline_ms = -1;  // with guards off it stands still until Ctrl-C
   Interrupts interrupts;
   launch::Cell cell(job.cell, &keeper);

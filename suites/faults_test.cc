@@ -1,10 +1,14 @@
 // Every fault of the catalogue, in real jobs: located or recovered in time, and shown to be real.
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 
 #include "faults/fault.h"
 #include "fixtures/judge.h"
+#include "launch/cell.h"
 #include "suites/case_book.h"
 #include "suites/matchers.h"
 
@@ -44,6 +48,19 @@ TEST_P(EveryFault, IsLocatedOrRecoveredInTime) { expect_all(result()); }
 INSTANTIATE_TEST_SUITE_P(Original, EveryFault,
                          testing::ValuesIn(book("EveryFault", every_fault_in_batch_71())),
                          NameOfCase{});
+
+// What a machine does not allow is skipped; here it is asked in another way what it allows.
+TEST(Machine, IsNotSaidToLackWhatItHas) {
+  const pid_t child = fork();
+  if (child == 0) _exit(unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC));
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  const bool has_cells = geteuid() == 0 && status == 0;
+  const bool has_fuse = has_cells && access("/dev/fuse", R_OK | W_OK) == 0;
+  const launch::CellSupport support = launch::cell_support();
+  EXPECT_EQ(support.missing.empty(), has_cells) << support.missing;
+  EXPECT_EQ(support.missing_fuse.empty(), has_fuse) << support.missing_fuse;
+}
 
 // --- The same on a loader without guards ---
 

@@ -26,6 +26,8 @@ void add_gate(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_flag("!--no-controls", options->gate.with_controls,
                     "leave out the runs that show each fault on a loader without guards");
+  command->add_flag("!--no-hooks", options->gate.calls_hooks,
+                    "the subject does not load libuser_hooks.so: faults in user code do not apply");
   command->add_option("--junit", options->gate.junit_path, "write the results as JUnit XML");
   command->add_option("--threads", options->gate.threads, "cases at once")
       ->capture_default_str()

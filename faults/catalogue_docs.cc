@@ -1,5 +1,6 @@
 // docs/faults.md, from the catalogue.
 #include <string>
+#include <utility>
 
 #include "faults/fault.h"
 
@@ -32,7 +33,10 @@ std::string joined(const std::vector<std::string>& words) {
 
 std::string needs_of(const Fault& fault) {
   std::string text = fault.needs.fuse ? "/dev/fuse" : "";
-  if (fault.needs.workers) text += text.empty() ? "workers" : ", workers";
+  for (const auto& [is_needed, what] :
+       {std::pair(fault.needs.workers, "workers"), std::pair(fault.needs.hooks, "user hooks")}) {
+    if (is_needed) text += std::string(text.empty() ? "" : ", ") + what;
+  }
   return text;
 }
 

@@ -31,6 +31,8 @@ enum class Deadline { kNone, kItem, kStep, kCollective };
 struct Needs {
   bool fuse = false;     // a file system of our own
   bool workers = false;  // num_workers of at least 1
+  bool hooks =
+      false;  // a subject that calls its user's code by libuser_hooks.so (docs/subjects.md)
 };
 
 struct Fault {

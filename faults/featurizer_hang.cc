@@ -18,6 +18,7 @@ Fault featurizer_hang() {
       .loses = Loss::kStruckItem,
       .bound = Deadline::kItem,
       .holds_its_process = true,
+      .needs = {.hooks = true},
       .inject = [](const Site& site) { return featurizer_does(site, UserDeed::kSpin); },
   };
 }

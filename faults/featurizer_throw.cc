@@ -16,6 +16,7 @@ Fault featurizer_throw() {
       .verdict = "item_threw",
       .stages = {"featurize"},
       .loses = Loss::kStruckItem,
+      .needs = {.hooks = true},
       .inject = [](const Site& site) { return featurizer_does(site, UserDeed::kThrow); },
   };
 }

@@ -17,6 +17,7 @@ Fault forward_hang() {
       .stages = {"forward"},
       .loses = Loss::kJobEnds,
       .bound = Deadline::kStep,
+      .needs = {.hooks = true},
       .inject = [](const Site& site) { return forward_does(site, UserDeed::kWaitForEver); },
   };
 }

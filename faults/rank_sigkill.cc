@@ -17,6 +17,7 @@ Fault rank_sigkill() {
       .stages = {"forward"},
       .loses = Loss::kJobEnds,
       .bound = Deadline::kCollective,
+      .needs = {.hooks = true},
       .inject = [](const Site& site) { return forward_does(site, UserDeed::kEndProcess); },
   };
 }

@@ -75,7 +75,18 @@ void bind_held(const Held& held) {
   }
 }
 
-// Folders that the cell's processes need and that the fresh folders would hide; none inside another.
+bool is_fresh_itself(const std::string& path) {
+  return std::count(kFreshFolders.begin(), kFreshFolders.end(), path) > 0;
+}
+
+// The folder of a program, with what lies beside it; of one in /tmp itself only the program.
+std::string kept_for(const std::string& program) {
+  const std::string folder = fs::path(program).parent_path();
+  return is_fresh_itself(folder) ? program : folder;
+}
+
+// What the cell's processes need and the fresh folders would hide; nothing inside another. Of a rank's
+// command line all words that are paths: `python3 train.py` needs its script.
 std::vector<std::string> folders_to_keep(const CellSpec& spec) {
   std::vector<std::string> wanted = spec.kept_folders;
   const RanksSpec& ranks = spec.ranks;
@@ -85,9 +96,9 @@ std::vector<std::string> folders_to_keep(const CellSpec& spec) {
   }
   wanted.push_back(fs::path(sibling_program("")).parent_path());
   wanted.push_back(fs::path(ranks.config_path).parent_path());
-  wanted.push_back(fs::path(ranks.argv.empty() ? "" : ranks.argv.front()).parent_path());
+  for (const std::string& argument : ranks.argv) wanted.push_back(kept_for(argument));
   for (const HelperSpec& helper : spec.helpers) {
-    wanted.push_back(fs::path(helper.argv.empty() ? "" : helper.argv.front()).parent_path());
+    wanted.push_back(kept_for(helper.argv.empty() ? "" : helper.argv.front()));
   }
   std::sort(wanted.begin(), wanted.end(),
             [](const std::string& a, const std::string& b) { return a.size() < b.size(); });
@@ -96,7 +107,9 @@ std::vector<std::string> folders_to_keep(const CellSpec& spec) {
     const bool is_inside = std::any_of(kept.begin(), kept.end(), [&](const std::string& other) {
       return lies_under(folder, other);
     });
-    if (is_made_fresh(folder) && !is_inside) kept.push_back(folder);
+    const bool can_be_kept =
+        is_made_fresh(folder) && !is_fresh_itself(folder) && fs::exists(folder);
+    if (can_be_kept && !is_inside) kept.push_back(folder);
   }
   return kept;
 }

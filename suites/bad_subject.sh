@@ -1,6 +1,7 @@
 #!/bin/sh
 # A subject with one vice, named by VICE: the reference does the work, this spoils what is seen of it.
 [ "$VICE" = exits_at_once ] && exit 0
+[ "$VICE" = untraced ] && unset BATCH71_RUN_DIR
 told=$BATCH71_LEDGER
 export BATCH71_LEDGER="$told.true"
 "$REFERENCE" || exit $?

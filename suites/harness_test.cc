@@ -76,6 +76,26 @@ TEST_P(BadSubject, IsRedForItsOwnReason) {
 INSTANTIATE_TEST_SUITE_P(Each, BadSubject, testing::ValuesIn(book("BadSubject", bad_subjects())),
                          NameOfCase{});
 
+// Not a vice: other people's subjects need no traces, and are judged without them.
+Cases strangers() {
+  Scenario scenario = Given(kShort)
+                          .Inject(faults::find_fault("wav_nan"), kPlace)
+                          .Subject(BATCH71_BAD_SUBJECT)
+                          .scenario();
+  scenario.env = {{"VICE", "untraced"},
+                  {"REFERENCE", launch::sibling_program("batch71-reference")}};
+  return {{"untraced", scenario}};
+}
+
+class Stranger : public CaseTest {};
+TEST_P(Stranger, IsJudgedFromTheOutside) {
+  EXPECT_FALSE(fixtures::is_judged_by_traces(run()));
+  EXPECT_THAT(result().complaints, testing::IsEmpty());
+  EXPECT_THAT(result(), testing::Not(LosesExactly(std::vector<int64_t>{})));
+}
+INSTANTIATE_TEST_SUITE_P(Each, Stranger, testing::ValuesIn(book("Stranger", strangers())),
+                         NameOfCase{});
+
 // --- Injectors and judges that deceive ---
 
 // It claims to strike and does not.
@@ -154,6 +174,15 @@ TEST(GateOptions, PlacesThatCannotBeAreRefusedBeforeAnythingStarts) {
   options.only = {"wav_nan@rank=7"};
   EXPECT_THAT([&] { fixtures::run_gate(options); },
               testing::ThrowsMessage<std::runtime_error>(HasSubstr("rank 7 of 4 cannot be")));
+}
+
+TEST(GateOptions, ASubjectThatIsNoProgramIsRefused) {
+  fixtures::GateOptions options;
+  for (const char* subject : {"refrence", "/no/such/program", "/tmp/"}) {
+    options.subject = subject;
+    EXPECT_THAT([&] { fixtures::run_gate(options); },
+                testing::ThrowsMessage<std::runtime_error>(HasSubstr("is no program")));
+  }
 }
 
 TEST(TopologyText, SurvivesItsName) {

@@ -60,9 +60,19 @@ bool put(std::FILE* out, const std::string& line) {
   return std::fwrite(line.data(), 1, line.size(), out) == line.size();
 }
 
-bool put_losses(const trace::RunTrace& run, std::FILE* out) {
+// Watches write little but beats, which nobody misses.
+bool is_worth_telling(const Timeline& timeline, const LogFilters& filters) {
+  const trace::Role role = timeline.writer.role;
+  const bool is_watch = role == trace::Role::kLoaderWatch || role == trace::Role::kStepWatch;
+  const auto& ranks = filters.ranks;
+  const bool is_wanted =
+      ranks.empty() || std::count(ranks.begin(), ranks.end(), timeline.writer.rank) > 0;
+  return timeline.hot_lost > 0 && !is_watch && is_wanted;
+}
+
+bool put_losses(const trace::RunTrace& run, const LogFilters& filters, std::FILE* out) {
   for (const Timeline& timeline : run.timelines) {
-    if (timeline.hot_lost == 0) continue;
+    if (!is_worth_telling(timeline, filters)) continue;
     if (!put(out, fmt::format("({}: {} older records are overwritten)\n", source(timeline),
                               timeline.hot_lost))) {
       return false;
@@ -97,7 +107,7 @@ Range parse_range(const std::string& text) {
 }
 
 void print_log(const trace::RunTrace& run, const LogFilters& filters, std::FILE* out) {
-  if (!put_losses(run, out)) return;
+  if (!put_losses(run, filters, out)) return;
   for (const Line& line : merged(run, filters)) {
     const std::string words = log_line(line.from->writer, *line.entry);
     if (words.empty()) continue;

@@ -117,6 +117,20 @@ TEST(Log, FiltersByRankBatchAndIndex) {
               ElementsAre("[Rank 1] __getitem__(564) called", "[Rank 1] __getitem__(565) called"));
 }
 
+TEST(Log, TellsWhatIsOverwrittenButNotTheBeatsOfWatches) {
+  RunFolderBuilder run;  // rings of 64 records
+  for (int n = 0; n < 70; ++n) {
+    run.main(1).record(Event::kAgreed, Stage::kStep);
+    run.step_watch(0).record(Event::kBeat, Stage::kNone);
+  }
+  LogFilters filters = without_time();
+  EXPECT_EQ(lines_of(run.read(), filters).at(0),
+            "(rank1.main.b71: 6 older records are overwritten)");
+  EXPECT_EQ(lines_of(run.read(), filters).size(), 1u + 64);
+  filters.ranks = {0};
+  EXPECT_TRUE(lines_of(run.read(), filters).empty());
+}
+
 TEST(Log, RefusesWhatIsNoRange) {
   EXPECT_EQ(parse_range("71").last, 71);
   for (const char* text : {"", "-", "a", "1-", "-1", "1-2-3", "9-1", "99999999999999999999"}) {

@@ -35,6 +35,8 @@ std::string item_words(const Entry& entry) {
     case Event::kAudioOpening:
       return fmt::format("Loading audio from {}{}", entry.text, item(entry));
     case Event::kAudioReading:
+      // Before the header is read nobody knows how many frames there are.
+      if (entry.arg0 == 0) return "Reading the header" + item(entry);
       return fmt::format("Reading audio, frames={}{}", entry.arg0, item(entry));
     case Event::kAudioLoaded:
       return fmt::format("Audio loaded, shape=({}, {}){}", entry.arg0, entry.arg1, item(entry));

@@ -10,6 +10,8 @@
 
 #include <chrono>
 
+#include "ddp/listener.h"
+#include "trace/clock.h"
 #include "trace/errors.h"
 
 namespace batch71::ddp {
@@ -29,6 +31,12 @@ c10::intrusive_ptr<c10d::Store> connect_store(const Environment& env, Millis dea
   options.timeout = deadline * 3 / 4;  // before the watch ends the rank: it is known better here
   const std::string prefix = "batch71/" + std::to_string(env.restart_count);
   try {
+    const auto patience_ns =
+        static_cast<uint64_t>(std::chrono::nanoseconds(options.timeout).count());
+    if (!options.isServer &&
+        !await_listener(env.master_addr, env.master_port, trace::monotonic_ns() + patience_ns)) {
+      throw std::runtime_error("nobody listens there");
+    }
     auto tcp = c10::make_intrusive<c10d::TCPStore>(env.master_addr, options);
     if (env.agent_hosts_store) {
       // One that speaks another libtorch's protocol lets us connect, and answers nothing. Of the

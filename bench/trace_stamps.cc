@@ -9,7 +9,8 @@ namespace batch71::bench {
 
 uint64_t first_since(const std::string& run_folder, const trace::WriterSpec& writer,
                      trace::Event event, uint64_t since_ns) {
-  const auto timeline = trace::read_timeline(run_folder + "/" + trace::file_name(writer), nullptr);
+  std::string why_not;
+  const auto timeline = trace::read_timeline(run_folder + "/" + trace::file_name(writer), &why_not);
   if (!timeline) return 0;
   uint64_t first_ns = UINT64_MAX;
   for (const auto* entries : {&timeline->hot, &timeline->incidents}) {

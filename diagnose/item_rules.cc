@@ -252,11 +252,13 @@ Verdict unexplained_item(const Timeline& works, const Entry& newest) {
 }  // namespace
 
 std::vector<Verdict> bad_items(const RunFacts& facts) {
-  std::vector<Verdict> out;
+  std::vector<BadItem> out;
   for (const Incident& dummy : facts.of(Event::kDummy)) {
-    if (facts.rank(dummy.rank()) != nullptr) out.push_back(judge_dummy(facts, dummy));
+    if (facts.rank(dummy.rank()) == nullptr) continue;
+    out.push_back(
+        {judge_dummy(facts, dummy), parse_dummy_text(dummy.entry->text).worker_since_epoch});
   }
-  return out;
+  return with_state_left_behind(out);
 }
 
 std::vector<Verdict> stuck_items(const RunFacts& facts) {

@@ -8,8 +8,15 @@
 
 namespace batch71::diagnose {
 
-// item_rules.cc: samples.
-std::vector<Verdict> bad_items(const RunFacts& facts);      // that became dummies
+// item_rules.cc, state_rule.cc: samples.
+std::vector<Verdict> bad_items(const RunFacts& facts);  // that became dummies
+// A bad item with what its dummy says of its worker.
+struct BadItem {
+  Verdict verdict;
+  int64_t worker_since_epoch = -1;
+};
+// Those of a rank told as one where they have one cause: state that an earlier epoch left in its workers.
+std::vector<Verdict> with_state_left_behind(const std::vector<BadItem>& items);
 std::vector<Verdict> stuck_items(const RunFacts& facts);    // observed, and never finished
 std::vector<Verdict> lagging_items(const RunFacts& facts);  // not observed: whom main waits for
 

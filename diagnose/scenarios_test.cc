@@ -119,6 +119,19 @@ void bad_audio(RunFolderBuilder& run) {
   finish(run, 1);
 }
 
+// Two samples that throw in epoch 1, in a worker that lives since epoch 0.
+void state_left_behind(RunFolderBuilder& run) {
+  begin_job(run);
+  for (const int64_t index : {568, 569}) {
+    const Place item{1, 71, index};
+    run.worker(1, 0).incident_at(item, Event::kError, Stage::kFeaturize, "no entry\n#0 process()");
+    run.loader_watch(1).incident_at(
+        item, Event::kDummy, Stage::kFeaturize,
+        "reason=threw worker_since_epoch=0 file=/corpus/a b.wav why=no entry", 6, kWorker0);
+  }
+  finish(run, 2);
+}
+
 // A stuck worker, seen in that state, killed and replaced.
 void recovered_worker(RunFolderBuilder& run, Stage stage, const std::string& states) {
   begin_job(run);
@@ -380,6 +393,10 @@ Verdict recovered(Verdict verdict) {
 }
 
 Verdict item(Kind kind, Stage stage) { return recovered(stuck_item(kind, stage, 0, true)); }
+Verdict in_epoch(int32_t epoch, Verdict verdict) {
+  verdict.epoch = epoch;
+  return verdict;
+}
 
 }  // namespace
 
@@ -396,6 +413,7 @@ const std::vector<Scenario>& scenarios() {
       {"AudioWrongFormat", bad_audio<4>, item(Kind::kAudioWrongFormat, kRead)},
       {"AudioNotFinite", bad_audio<5>, item(Kind::kAudioNotFinite, kRead)},
       {"ItemThrew", bad_audio<6>, item(Kind::kItemThrew, kFeaturize)},
+      {"StateLeftBehind", state_left_behind, in_epoch(1, item(Kind::kStateLeftBehind, kFeaturize))},
       {"TooLong", bad_audio<7>, item(Kind::kAudioWrongFormat, kRead)},
       {"ReadBlocked", read_blocked, item(Kind::kReadBlocked, Stage::kAudioOpen)},
       {"ReadUnkillable", read_unkillable, item(Kind::kReadUnkillable, kRead)},

@@ -38,6 +38,7 @@ int64_t number(std::string_view text, std::string_view key, int64_t otherwise) {
 DummyText parse_dummy_text(std::string_view text) {
   DummyText out;
   out.reason = word(text, "reason");
+  out.worker_since_epoch = number(text.substr(0, text.find(" file=")), "worker_since_epoch", -1);
   const size_t why = text.find(" why=");
   if (why != std::string_view::npos) out.why = text.substr(why + 5);
   const std::string_view before_why = text.substr(0, why);

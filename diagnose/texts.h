@@ -12,9 +12,10 @@ std::string_view word(std::string_view text, std::string_view key);
 // The same as a number; `otherwise` where there is none.
 int64_t number(std::string_view text, std::string_view key, int64_t otherwise);
 
-// "reason=... file=... why=...": the file may hold spaces.
+// "reason=... worker_since_epoch=... file=... why=...": the file may hold spaces.
 struct DummyText {
   std::string reason;
+  int64_t worker_since_epoch = -1;
   std::string file;
   std::string why;
 };

@@ -43,6 +43,11 @@ const std::vector<KindText>& all_kinds() {
        "look at the worker's output; train_ds: num_workers: 0 runs the same code in the rank"},
       {Kind::kItemStuck, "item_stuck",
        "the item stands still or was lost; the traces do not say why", kNoWorkers},
+      {Kind::kStateLeftBehind, "state_left_behind",
+       "user code fails in workers that lived through an earlier epoch: state is left in them",
+       "train_ds: persistent_workers: false starts new ones each epoch; mend what the featurizer "
+       "or "
+       "the dataset keeps from sample to sample"},
       {Kind::kForwardStuck, "forward_stuck", "forward does not come back", "look at the model"},
       {Kind::kLossStuck, "loss_stuck", "the loss does not come back", "look at the loss"},
       {Kind::kBackwardStuck, "backward_stuck", "backward does not come back",

@@ -27,6 +27,7 @@ enum class Kind {
   kWorkerKilled,      // by a signal that the watch did not send
   kWorkerExited,      // by itself
   kItemStuck,         // stands still or was lost, and the traces do not say why
+  kStateLeftBehind,   // user code fails in workers that lived through an earlier epoch
   // A rank:
   kForwardStuck,
   kLossStuck,

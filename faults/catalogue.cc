@@ -24,15 +24,16 @@ Fault shard_short();
 Fault forward_hang();
 Fault rank_sigkill();
 Fault rank_sigstop();
+Fault worker_state_poisoned();
 
 namespace {
 
 using Definition = Fault (*)();
 constexpr Definition kDefinitions[] = {
-    wav_truncated_header, wav_truncated_data, wav_nan,         file_missing,    file_fifo,
-    fuse_read_hang,       worker_unkillable,  featurizer_hang, worker_deadlock, featurizer_throw,
-    worker_sigstop,       worker_sigkill,     shard_short,     forward_hang,    rank_sigkill,
-    rank_sigstop,
+    wav_truncated_header, wav_truncated_data,    wav_nan,         file_missing,    file_fifo,
+    fuse_read_hang,       worker_unkillable,     featurizer_hang, worker_deadlock, featurizer_throw,
+    worker_sigstop,       worker_sigkill,        shard_short,     forward_hang,    rank_sigkill,
+    rank_sigstop,         worker_state_poisoned,
 };
 
 std::vector<Fault> all_of_them() {
@@ -89,6 +90,7 @@ std::string_view name(Loss loss) {
   switch (loss) {
     case Loss::kNothing: return "nothing";
     case Loss::kStruckItem: return "the struck sample";
+    case Loss::kStruckBatch: return "the struck batch's samples";
     case Loss::kJobEnds: return "the job ends";
   }
   return "unknown";

@@ -22,8 +22,9 @@ enum class Target { kItem, kStep, kShard };
 // What a loader without guards does, seen from outside.
 enum class ControlEffect { kHangs, kDies, kSilentlySpoils };
 
-// What a guarded job loses: nothing, the struck item (a dummy), or the job ends and says why.
-enum class Loss { kNothing, kStruckItem, kJobEnds };
+// What a guarded job loses: nothing, the struck item (a dummy), all items of the struck batch, or the
+// job ends and says why.
+enum class Loss { kNothing, kStruckItem, kStruckBatch, kJobEnds };
 
 // The guard that answers; it bounds the time from strike to detection.
 enum class Deadline { kNone, kItem, kStep, kCollective };
@@ -31,6 +32,7 @@ enum class Deadline { kNone, kItem, kStep, kCollective };
 struct Needs {
   bool fuse = false;     // a file system of our own
   bool workers = false;  // num_workers of at least 1
+  int epochs = 1;        // it strikes in the last of them at the earliest
   bool hooks =
       false;  // a subject that calls its user's code by libuser_hooks.so (docs/subjects.md)
 };
@@ -50,6 +52,10 @@ struct Fault {
   Deadline bound{};
   // The process that works on the item does not come back: without workers the job cannot go on.
   bool holds_its_process = false;
+  // Spoiled before the job begins: it strikes in the first epoch, and again in each later one.
+  bool is_lasting = false;
+  // persistent_workers: false is its remedy: then it does not strike.
+  bool spares_fresh_workers = false;
   Needs needs{};
   // Spoils the site and says what must run beside the job. Throws std::runtime_error.
   Injection (*inject)(const Site& site) = nullptr;

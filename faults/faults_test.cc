@@ -12,11 +12,13 @@ namespace {
 
 using testing::HasSubstr;
 
-// Rank r of 4 consumes 4 * k + r, eight to a batch, 80 batches.
+// Rank r of 4 consumes 4 * k + r, eight to a batch, 80 batches; in epoch 1 what r + 1 had before.
 JobShape job_of_four() {
-  return {4, 2, 80, [](int rank, int64_t batch) {
+  return {4, 2, 80, [](int rank, int32_t epoch, int64_t batch) {
             std::vector<int64_t> indices;
-            for (int64_t k = 8 * batch; k < 8 * (batch + 1); ++k) indices.push_back(4 * k + rank);
+            for (int64_t k = 8 * batch; k < 8 * (batch + 1); ++k) {
+              indices.push_back(4 * k + (rank + epoch) % 4);
+            }
             return indices;
           }};
 }
@@ -30,8 +32,8 @@ std::string refusal(const std::string& text, const JobShape& job) {
   return "accepted";
 }
 
-TEST(Catalogue, HasTheSixteenFaults) {
-  EXPECT_EQ(catalogue().size(), 16u);
+TEST(Catalogue, HasItsFaults) {
+  EXPECT_EQ(catalogue().size(), 17u);
   EXPECT_EQ(find_fault("file_fifo").verdict, "read_blocked");
 }
 
@@ -73,6 +75,24 @@ TEST(Plan, StrikesBatch71OfRank1IfNotTold) {
   EXPECT_EQ(to_text(resolve(parse_plan("wav_nan"), small)), "rank=0,batch=6,index=192");
 }
 
+TEST(Plan, StrikesInALaterEpochWhereThatIsWanted) {
+  JobShape job = job_of_four();
+  job.num_epochs = 3;
+  const Where where = resolve(parse_plan("featurizer_hang@rank=2,epoch=1,batch=3"), job);
+  EXPECT_EQ(to_text(where), "rank=2,epoch=1,batch=3,index=99");
+  EXPECT_EQ(resolve(parse_plan("featurizer_hang@rank=2,epoch=1,index=99"), job).batch, 3);
+  EXPECT_THAT(refusal("featurizer_hang@epoch=3", job), HasSubstr("epoch 3 of 3 cannot be"));
+}
+
+TEST(Plan, StrikesInTheFirstEpochThatTheFaultAllows) {
+  JobShape job = job_of_four();
+  job.num_epochs = 2;
+  EXPECT_EQ(resolve(parse_plan("featurizer_hang"), job).epoch, 0);
+  EXPECT_EQ(resolve(parse_plan("worker_state_poisoned"), job).epoch, 1);
+  EXPECT_THAT(refusal("worker_state_poisoned@epoch=0", job), HasSubstr("from epoch 1 on"));
+  EXPECT_THAT(refusal("wav_nan@epoch=1", job), HasSubstr("in epoch 0, and again in each later"));
+}
+
 TEST(Plan, PlacesThatCannotBeAreRefused) {
   const JobShape job = job_of_four();
   EXPECT_THAT(refusal("wav_nan@rank=7", job), HasSubstr("rank 7 of 4 cannot be: ranks are 0 to 3"));
@@ -98,6 +118,18 @@ TEST(Plan, FaultsOfWorkersNeedWorkers) {
   EXPECT_EQ(why_not_applicable(find_fault("worker_sigkill"), job), "");
   job.num_workers = 0;
   EXPECT_THAT(why_not_applicable(find_fault("worker_sigkill"), job), HasSubstr("num_workers: 0"));
+}
+
+TEST(Plan, AJobMayLackEpochsOrHaveTheRemedy) {
+  const Fault& poisoned = find_fault("worker_state_poisoned");
+  JobShape job = job_of_four();
+  EXPECT_THAT(why_not_applicable(poisoned, job), HasSubstr("2 epochs"));
+  job.num_epochs = 2;
+  EXPECT_EQ(why_not_applicable(poisoned, job), "");
+  EXPECT_FALSE(is_spared(poisoned, job));
+  job.persistent_workers = false;
+  EXPECT_TRUE(is_spared(poisoned, job));
+  EXPECT_FALSE(is_spared(find_fault("wav_nan"), job));
 }
 
 }  // namespace

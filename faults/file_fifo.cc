@@ -25,6 +25,7 @@ Fault file_fifo() {
       .loses = Loss::kStruckItem,
       .bound = Deadline::kItem,
       .holds_its_process = true,
+      .is_lasting = true,
       .inject =
           [](const Site& site) {
             std::filesystem::remove(site.struck_copy);

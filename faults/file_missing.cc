@@ -16,6 +16,7 @@ Fault file_missing() {
       .verdict = "audio_missing",
       .stages = {"audio_open"},
       .loses = Loss::kStruckItem,
+      .is_lasting = true,
       .needs = {.fuse = true},
       .inject = [](const Site& site) { return serve_corpus(site, "lookup", "deny"); },
   };

@@ -30,6 +30,7 @@ std::string write_json(const std::string& path, const nlohmann::json& value) {
 
 Injection user_code(const Site& site, nlohmann::json at, UserDeed deed) {
   at["rank"] = site.where.rank;
+  at["epoch"] = site.where.epoch;
   at["do"] = static_cast<int>(deed);
   at["log"] = site.strike_log;
   at["once"] = site.case_folder + "/once";
@@ -49,14 +50,20 @@ Injection serve_corpus(const Site& site, std::string_view op, std::string_view a
       site.case_folder + "/rules.json",
       {{{"path", fs::path(site.seen_file).lexically_relative(site.corpus_folder).string()},
         {"op", op},
-        {"action", action}}});
+        {"action", action},
+        {"after_opens", site.earlier_uses}}});
   return {.helpers = {corpusfs(site, {"--folder", site.corpus_folder, "--rules", rules})},
           .env = {},
           .manifest_filepath = {}};
 }
 
 Injection featurizer_does(const Site& site, UserDeed deed) {
-  return user_code(site, {{"at", "featurizer"}, {"index", site.where.index}}, deed);
+  return user_code(site, {{"at", "featurizer"}, {"indices", {site.where.index}}}, deed);
+}
+
+Injection stale_featurizer_does(const Site& site, UserDeed deed) {
+  return user_code(
+      site, {{"at", "featurizer"}, {"indices", site.struck_batch}, {"from_table", true}}, deed);
 }
 
 Injection forward_does(const Site& site, UserDeed deed) {

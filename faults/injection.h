@@ -29,6 +29,8 @@ struct Site {
   std::string manifest_path;  // the user's own
   std::string strike_log;     // see faults/corpusfs/strike_log.h
   Where where;
+  std::vector<int64_t> struck_batch;  // indices
+  int64_t earlier_uses = 0;           // of the file, by all ranks in the epochs before
   int world_size = 1;
   int batch_size = 1;
 };
@@ -41,7 +43,8 @@ struct Injection {
 
 // Spoiled already: what is left is to notice when the file is first opened.
 Injection watch_open(const Site& site, const std::string& path);
-// Serves corpus_folder by FUSE and does `action` at the first `op` on seen_file (corpusfs/rules.h).
+// Serves corpus_folder by FUSE and does `action` at the epoch's first `op` on seen_file
+// (corpusfs/rules.h).
 Injection serve_corpus(const Site& site, std::string_view op, std::string_view action);
 
 // What the user's own code does when it is called at the place (faults/seams/user_hooks.h).
@@ -55,6 +58,8 @@ enum class UserDeed {
   kTakeLong = 7,  // but less than any guard allows
 };
 Injection featurizer_does(const Site& site, UserDeed deed);
+// At each sample of the struck batch, in a process that lived through an earlier epoch.
+Injection stale_featurizer_does(const Site& site, UserDeed deed);
 Injection forward_does(const Site& site, UserDeed deed);
 
 // Little-endian WAV files of 44-byte headers, as the corpora have them.

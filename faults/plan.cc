@@ -63,13 +63,29 @@ void check_below(const std::string& plan, const std::string& what, int64_t value
                    (count == 0 ? " none" : " 0 to " + number(count - 1)));
 }
 
-int64_t batch_of(const FaultPlan& plan, int rank, int64_t index, const JobShape& job) {
+int64_t batch_of(const FaultPlan& plan, const Where& where, int64_t index, const JobShape& job) {
   for (int64_t batch = 0; batch < job.num_batches; ++batch) {
-    const std::vector<int64_t> indices = job.indices_of(rank, batch);
+    const std::vector<int64_t> indices = job.indices_of(where.rank, where.epoch, batch);
     if (std::find(indices.begin(), indices.end(), index) != indices.end()) return batch;
   }
-  refuse(to_text(plan),
-         "index " + number(index) + " is not consumed by rank " + number(rank) + " in epoch 0");
+  refuse(to_text(plan), "index " + number(index) + " is not consumed by rank " +
+                            number(where.rank) + " in epoch " + number(where.epoch));
+}
+
+int32_t epoch_of(const FaultPlan& plan, const JobShape& job) {
+  const std::string text = to_text(plan);
+  const int64_t first = plan.fault->needs.epochs - 1;
+  const int64_t epoch = plan.epoch.value_or(first);
+  check_below(text, "epoch", epoch, job.num_epochs, "epochs of the job are");
+  if (epoch < first) {
+    refuse(text,
+           "epoch " + number(epoch) + " cannot be: it strikes from epoch " + number(first) + " on");
+  }
+  if (plan.fault->is_lasting && epoch > 0) {
+    refuse(text, "epoch " + number(epoch) +
+                     " cannot be: it strikes in epoch 0, and again in each later one");
+  }
+  return static_cast<int32_t>(epoch);
 }
 
 }  // namespace
@@ -102,6 +118,7 @@ std::string to_text(const FaultPlan& plan) {
 std::string to_text(const Where& where) {
   std::string text = "rank=" + number(where.rank);
   if (where.worker >= 0) text += ",worker=" + number(where.worker);
+  if (where.epoch > 0) text += ",epoch=" + number(where.epoch);
   if (where.batch >= 0) text += ",batch=" + number(where.batch);
   if (where.index >= 0) text += ",index=" + number(where.index);
   return text;
@@ -114,18 +131,18 @@ Where resolve(const FaultPlan& plan, const JobShape& job) {
   if (plan.worker) {
     check_below(text, "worker", *plan.worker, job.num_workers, "workers of a rank are");
   }
-  if (plan.epoch) check_below(text, "epoch", *plan.epoch, 1, "epochs that can be struck are");
   Where where;
+  where.epoch = epoch_of(plan, job);
   where.rank = static_cast<int>(rank);
   where.worker = static_cast<int>(plan.worker.value_or(-1));
   if (plan.index && !plan.batch) {
-    where.batch = batch_of(plan, where.rank, *plan.index, job);
+    where.batch = batch_of(plan, where, *plan.index, job);
   } else {
     where.batch = plan.batch.value_or(job.num_batches > kOriginalBatch ? kOriginalBatch
                                                                        : job.num_batches / 2);
   }
   check_below(text, "batch", where.batch, job.num_batches, "batches of a rank are");
-  const std::vector<int64_t> indices = job.indices_of(where.rank, where.batch);
+  const std::vector<int64_t> indices = job.indices_of(where.rank, where.epoch, where.batch);
   where.index = plan.index.value_or(indices.front());
   if (std::find(indices.begin(), indices.end(), where.index) == indices.end()) {
     refuse(text, "index " + number(where.index) + " is not in batch " + number(where.batch) +
@@ -137,7 +154,14 @@ Where resolve(const FaultPlan& plan, const JobShape& job) {
 std::string why_not_applicable(const Fault& fault, const JobShape& job) {
   if (fault.needs.workers && job.num_workers == 0) return "there are no workers (num_workers: 0)";
   if (fault.target == Target::kShard && job.world_size == 1) return "one rank cannot be uneven";
+  if (job.num_epochs < fault.needs.epochs) {
+    return "it needs " + number(fault.needs.epochs) + " epochs (trainer: max_epochs)";
+  }
   return "";
+}
+
+bool is_spared(const Fault& fault, const JobShape& job) {
+  return fault.spares_fresh_workers && !job.persistent_workers;
 }
 
 }  // namespace batch71::faults

@@ -3,9 +3,10 @@
 //   plan   = fault [ "@" key "=" number { "," key "=" number } ]
 //   key    = rank | worker | epoch | batch | index
 //
-// `worker_sigkill@rank=1,batch=71`. Batches count from 0. Of batch and index one suffices: a batch means
-// its first sample, an index the batch that it is in. Without either: batch 71, or the middle of a
-// shorter job. Without a rank: rank 1, or 0 where it is alone. Only epoch 0 can be struck.
+// `worker_sigkill@rank=1,batch=71`. Batches count from 0 in each epoch. Of batch and index one suffices:
+// a batch means its first sample, an index the batch that it is in. Without either: batch 71, or the
+// middle of a shorter epoch. Without a rank: rank 1, or 0 where it is alone. Without an epoch: the first
+// one in which the fault can strike.
 // What is not known or cannot be is refused in one line (UsageError), before anything is started.
 #pragma once
 
@@ -37,8 +38,10 @@ std::string to_text(const Where& where);
 struct JobShape {
   int world_size = 1;
   int num_workers = 0;
-  int64_t num_batches = 0;                                                  // of each rank
-  std::function<std::vector<int64_t>(int rank, int64_t batch)> indices_of;  // of epoch 0
+  int64_t num_batches = 0;  // of each rank, in each epoch
+  std::function<std::vector<int64_t>(int rank, int32_t epoch, int64_t batch)> indices_of;
+  int num_epochs = 1;
+  bool persistent_workers = true;
 };
 
 // The one place that the plan means.
@@ -46,5 +49,7 @@ Where resolve(const FaultPlan& plan, const JobShape& job);
 
 // Why the job lacks what the fault strikes; "" if it does not.
 std::string why_not_applicable(const Fault& fault, const JobShape& job);
+// True if the job has the remedy already: nothing strikes.
+bool is_spared(const Fault& fault, const JobShape& job);
 
 }  // namespace batch71::faults

@@ -59,6 +59,7 @@ Fault shard_short() {
       .verdict = "shards_uneven",
       .stages = {"agree"},
       .loses = Loss::kJobEnds,
+      .is_lasting = true,
       .inject = shard,
   };
 }

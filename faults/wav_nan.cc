@@ -51,6 +51,7 @@ Fault wav_nan() {
       .verdict = "audio_not_finite",
       .stages = {"audio_read"},
       .loses = Loss::kStruckItem,
+      .is_lasting = true,
       .inject =
           [](const Site& site) {
             to_floats_with_nan(site.struck_copy);

@@ -18,6 +18,7 @@ Fault wav_truncated_data() {
       .verdict = "audio_truncated",
       .stages = {"audio_open", "audio_read"},
       .loses = Loss::kStruckItem,
+      .is_lasting = true,
       .inject =
           [](const Site& site) {
             const uintmax_t data_bytes =

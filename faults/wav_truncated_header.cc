@@ -19,6 +19,7 @@ Fault wav_truncated_header() {
       .verdict = "audio_unreadable",
       .stages = {"audio_open", "audio_read"},
       .loses = Loss::kStruckItem,
+      .is_lasting = true,
       .inject =
           [](const Site& site) {
             constexpr uintmax_t kWithinFmtChunk = 28;

@@ -43,8 +43,11 @@ void DummyMaker::make(BatchWork& work, size_t position, const BadNews& news, tra
   dummy.reason = news.reason;
   dummy.file = dataset_.file(item.index);
   dummy.why = one_line(news.why);
-  const std::string text =
-      "reason=" + std::string(name(news.reason)) + " file=" + dummy.file + " why=" + dummy.why;
+  std::string text = "reason=" + std::string(name(news.reason));
+  if (news.worker_since_epoch >= 0) {
+    text += " worker_since_epoch=" + std::to_string(news.worker_since_epoch);
+  }
+  text += " file=" + dummy.file + " why=" + dummy.why;
   trace.incident_at({work.epoch, work.batch, item.index}, trace::Event::kDummy, news.stage, text,
                     static_cast<int64_t>(news.reason), news.worker_code);
   work.dummies.push_back(std::move(dummy));

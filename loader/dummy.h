@@ -1,7 +1,7 @@
 // Dummy items: the stand-ins for samples that could not be had, and how each one is written down.
 //
-// Trace text: "reason=<name(BadItem)> file=<path> why=<one line>", in that order; the file may hold
-// spaces, so parse up to " why=".
+// Trace text: "reason=<name(BadItem)> worker_since_epoch=<n> file=<path> why=<one line>", in that order;
+// the second is left out where there is no worker, and the file may hold spaces, so parse up to " why=".
 #pragma once
 
 #include <atomic>
@@ -20,6 +20,7 @@ struct BadNews {
   std::string why;
   trace::Stage stage = trace::Stage::kNone;  // where it happened
   int64_t worker_code = -1;                  // worker * 65536 + generation, -1: none
+  int32_t worker_since_epoch = -1;           // the first epoch that it worked for
 };
 
 // Small values around zero, finite and not constant, derived from (seed, epoch, index) alone.

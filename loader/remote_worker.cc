@@ -13,6 +13,7 @@ void RemoteWorker::push(const Assignment& assignment, const Request& request, ui
     head_since_ns_ = now_ns;
     head_observed = false;
   }
+  if (since_epoch_ < 0) since_epoch_ = assignment.work->epoch;
   queue_.push_back(assignment);
   mailbox_.push(pushed_++, request);
 }

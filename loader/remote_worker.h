@@ -56,9 +56,12 @@ class RemoteWorker {
   uint64_t head_since_ns() const { return head_since_ns_; }
   uint32_t collected() const { return collected_; }
   bool writes_to(int slot) const;
+  // Of the first item that it was given; -1: none yet.
+  int32_t since_epoch() const { return since_epoch_; }
 
   bool head_observed = false;  // written down once
   bool is_expected = false;    // its end was wished for: no replacement, no report
+  bool has_failed = false;     // at an item: its trace is evidence
   bool head_is_stuck = false;  // why it was killed
   bool is_deaf = false;        // outlived SIGKILL; its items are ended or others'
   int deaf_slot = -1;          // that it may still write to
@@ -79,6 +82,7 @@ class RemoteWorker {
   uint32_t collected_ = 0;
   uint64_t collected_at_ns_ = 0;
   uint64_t head_since_ns_ = 0;
+  int32_t since_epoch_ = -1;
 };
 
 }  // namespace batch71::loader

@@ -26,6 +26,7 @@ WorkerPool::WorkerPool(std::shared_ptr<LoaderParts> parts)
       mailboxes_(mailbox_count(train_ds())),
       zygote_(child_setup(*parts_, mailboxes_)) {
   workers_.resize(static_cast<size_t>(train_ds().num_workers));
+  retired_traces_.resize(workers_.size());
   for (int worker = 0; worker < train_ds().num_workers; ++worker) {
     spawn(worker, 0, trace::monotonic_ns());
   }

@@ -68,6 +68,7 @@ class WorkerPool : public WatchDuty {
   void on_spawned(ZygoteEvent& event, uint64_t now_ns);
   void on_exited(const ZygoteReport& report, uint64_t now_ns);
   void report_exit(const RemoteWorker& worker, int wait_status);
+  void keep_newest_trace(const RemoteWorker& retired);
   void check_workers(uint64_t now_ns);
   void check_zygote(uint64_t now_ns);
   void check_heads(uint64_t now_ns);
@@ -92,6 +93,7 @@ class WorkerPool : public WatchDuty {
   Workers workers_;  // one per num_workers
   Workers dying_;
   int respawns_ = 0;
+  std::vector<std::string> retired_traces_;  // by worker: of the last one that its epoch used up
 
   uint64_t serial_ = 0;
   EpochPlan plan_;

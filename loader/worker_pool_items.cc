@@ -20,11 +20,13 @@ void WorkerPool::take_answer(RemoteWorker& worker, const Assignment& assignment,
     return;
   }
   if (answer.kind != AnswerKind::kDone) {
+    worker.has_failed = true;
     BadNews news;
     news.reason = static_cast<BadItem>(answer.reason);
     news.why = answer.why.data();
     news.stage = static_cast<trace::Stage>(answer.stage);
     news.worker_code = worker.code();
+    news.worker_since_epoch = worker.since_epoch();
     end_as_dummy(assignment, news);
     return;
   }

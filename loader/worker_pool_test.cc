@@ -235,7 +235,7 @@ TEST_F(WorkerPoolTest, AStuckItemIsSeenKilledAndReplacedByADummy) {
   EXPECT_EQ(seen[0].stage, trace::Stage::kFeaturize);
   EXPECT_LT(seen[0].sequence, killed[0].sequence);
   EXPECT_LT(killed[0].sequence, dummies[0].sequence);
-  EXPECT_THAT(dummies[0].text, HasSubstr("reason=stuck file=clip 17 why="));
+  EXPECT_THAT(dummies[0].text, HasSubstr("reason=stuck worker_since_epoch=0 file=clip 17 why="));
   EXPECT_EQ(dummies[0].index, 17);
   EXPECT_EQ(incidents(Event::kWorkerSpawned).size(), 3u);
 }
@@ -296,11 +296,49 @@ TEST_F(WorkerPoolTest, WithoutPersistentWorkersEachEpochHasFreshOnes) {
   const std::vector<Seen> first = epoch(*loader);
   epoch(*loader, 1);
   EXPECT_EQ(epoch(*loader), first);
-  for (const std::string generation : {"g0", "g1", "g2"}) {
-    EXPECT_TRUE(fs::exists(folder_ + "/rank0.worker0." + generation + ".b71") ||
-                fs::exists(folder_ + "/rank0.worker1." + generation + ".b71"));
-  }
+  EXPECT_EQ(incidents(Event::kWorkerSpawned).size(), 6u);
   EXPECT_THAT(incidents(Event::kWorkerExited), IsEmpty());
+}
+
+// Samples of that epoch which a process served that had served an earlier one.
+std::function<bool(const ItemId&)> is_carried_over() {
+  return [first = std::make_shared<int32_t>(-1)](const ItemId& id) {
+    if (*first < 0) *first = id.epoch;
+    return id.epoch > *first;
+  };
+}
+
+TEST_F(WorkerPoolTest, WhatAnEpochLeavesInAWorkerIsGoneWithIt) {
+  const Act act = [carried_over = is_carried_over()](const ItemId& id) {
+    if (carried_over(id)) throw std::runtime_error("left over");
+  };
+  for (const bool persistent : {false, true}) {
+    spec_.config.train_ds.persistent_workers = persistent;
+    const auto loader = make(2, act);
+    for (int32_t number = 0; number < 3; ++number) epoch(*loader, number);
+    EXPECT_EQ(loader->dummies_total(), persistent ? 2 * 42 : 0);
+  }
+  const auto dummies = incidents(Event::kDummy);
+  ASSERT_FALSE(dummies.empty());
+  EXPECT_EQ(dummies[0].epoch, 1);
+  EXPECT_THAT(dummies[0].text, HasSubstr("reason=threw worker_since_epoch=0 file="));
+}
+
+TEST_F(WorkerPoolTest, ManyEpochsOfFreshWorkersLeaveTheTracesOfOne) {
+  spec_.config.train_ds.persistent_workers = false;
+  const auto loader = make(2, [](const ItemId& id) {
+    if (id.epoch == 7 && id.index == 3) throw std::runtime_error("evidence");
+  });
+  for (int32_t number = 0; number < 30; ++number) epoch(*loader, number);
+  std::vector<std::string> traces;
+  for (const auto& entry : fs::directory_iterator(folder_)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with("rank0.worker") && name.ends_with(".b71")) traces.push_back(name);
+  }
+  // Those that live, those before them (not all of which need be gone yet), and the one that threw.
+  EXPECT_LE(traces.size(), 2u * 3 + 1);
+  EXPECT_EQ(incidents(Event::kError).size(), 1u);
+  EXPECT_TRUE(fatals_.empty());
 }
 
 TEST_F(WorkerPoolTest, SlotsComeBackWhenTheirTensorsAreFreed) {

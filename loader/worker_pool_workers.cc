@@ -1,4 +1,6 @@
 // Workers of the pool: asked for, watched, killed, replaced, buried.
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "loader/child_process.h"
@@ -78,6 +80,14 @@ void WorkerPool::report_exit(const RemoteWorker& worker, int wait_status) {
   trace_->incident_at(place, Event::kWorkerExited, stage, {}, wait_status, worker.code());
 }
 
+// Of the workers that an epoch used up without an error, only the last one's trace stays: else a run
+// folder in memory would grow with every epoch.
+void WorkerPool::keep_newest_trace(const RemoteWorker& retired) {
+  std::string& kept = retired_traces_[static_cast<size_t>(retired.who().worker)];
+  if (!kept.empty()) unlink(kept.c_str());
+  kept = suspect(retired).trace_path;
+}
+
 void WorkerPool::on_exited(const ZygoteReport& report, uint64_t now_ns) {
   const auto is_it = [&report](const auto& worker) {
     return worker && worker->pid() == report.pid;
@@ -91,13 +101,17 @@ void WorkerPool::on_exited(const ZygoteReport& report, uint64_t now_ns) {
   const std::unique_ptr<RemoteWorker> worker = std::move(*found);
   dying_.erase(found);
   collect(*worker, now_ns);
-  if (!worker->is_expected) report_exit(*worker, report.wait_status);
+  if (!worker->is_expected) {
+    report_exit(*worker, report.wait_status);
+  } else if (!worker->has_failed) {
+    keep_newest_trace(*worker);
+  }
   std::deque<Assignment> left = worker->take_queue();
   // Killed for its head item; if the answer came after all, nothing is lost.
   const bool head_ends = !left.empty() && (!worker->head_is_stuck || worker->head_observed);
   if (head_ends) {
     BadNews news{BadItem::kWorkerLost, "its worker was lost",
-                 newest_stage(suspect(*worker).trace_path), worker->code()};
+                 newest_stage(suspect(*worker).trace_path), worker->code(), worker->since_epoch()};
     if (worker->head_is_stuck) {
       news.reason = BadItem::kStuck;
       news.why = "not done within item_deadline_ms";
@@ -196,7 +210,7 @@ void WorkerPool::on_deaf(RemoteWorker& worker) {
   if (parts_->failed) return;
   end_as_dummy(head,
                {BadItem::kStuck, "not done within item_deadline_ms; its worker is deaf to SIGKILL",
-                worker.stuck_stage, worker.code()});
+                worker.stuck_stage, worker.code(), worker.since_epoch()});
 }
 
 }  // namespace batch71::loader

@@ -2,7 +2,8 @@
 //
 // Forked workers decode and send through boost::interprocess::message_queue, libtorch averages gradients
 // over Gloo. No deadline, no guard, and nothing of this project's loader, trace or ddp: so what it does
-// under a fault is real. One epoch; waveforms padded to the batch's longest.
+// under a fault is real. Waveforms padded to the batch's longest; workers live over all epochs, or for
+// one if persistent_workers is false.
 #include <ATen/Functions.h>
 #include <dlfcn.h>
 #include <sndfile.h>
@@ -59,17 +60,24 @@ struct Settings {
   int num_workers = 2;
   bool shuffle = true;
   uint32_t seed = 0;
+  bool persistent_workers = true;
+  size_t max_epochs = 1;
   bool is_sharded = false;  // every rank has a manifest of its own
 };
 
 Settings read_settings(int rank) {
-  const YAML::Node section = YAML::LoadFile(variable("BATCH71_CONFIG"))["train_ds"];
+  const YAML::Node config = YAML::LoadFile(variable("BATCH71_CONFIG"));
+  const YAML::Node section = config["train_ds"];
   Settings settings;
   settings.manifest = section["manifest_filepath"].as<std::string>();
   settings.batch_size = section["batch_size"].as<size_t>(settings.batch_size);
   settings.num_workers = section["num_workers"].as<int>(settings.num_workers);
   settings.shuffle = section["shuffle"].as<bool>(settings.shuffle);
   settings.seed = section["seed"].as<uint32_t>(settings.seed);
+  settings.persistent_workers = section["persistent_workers"].as<bool>(settings.persistent_workers);
+  if (const YAML::Node trainer = config["trainer"]) {
+    settings.max_epochs = trainer["max_epochs"].as<size_t>(settings.max_epochs);
+  }
   if (const size_t at = settings.manifest.find("{rank}"); at != std::string::npos) {
     settings.manifest.replace(at, 6, std::to_string(rank));
     settings.is_sharded = true;
@@ -98,10 +106,11 @@ std::vector<Sample> read_manifest(const std::string& path) {
 }
 
 // As DistributedSampler deals them out; a shard of its own is not dealt out.
-std::vector<int64_t> indices_of(const Settings& settings, const Rank& rank, size_t num_samples) {
+std::vector<int64_t> indices_of(const Settings& settings, const Rank& rank, size_t num_samples,
+                                size_t epoch) {
   std::vector<int64_t> order(num_samples);
   std::iota(order.begin(), order.end(), int64_t{0});
-  std::mt19937 random(settings.seed);
+  std::mt19937 random(settings.seed + static_cast<uint32_t>(epoch));
   for (size_t i = 0; settings.shuffle && i + 1 < num_samples; ++i) {
     std::swap(order[i], order[i + random() % (num_samples - i)]);
   }
@@ -125,6 +134,10 @@ class Plugin {
     if (library == nullptr) throw std::runtime_error(dlerror());
     sample_ = reinterpret_cast<Call>(dlsym(library, "user_sample"));
     step_ = reinterpret_cast<Call>(dlsym(library, "user_step"));
+    set_epoch_ = reinterpret_cast<Call>(dlsym(library, "user_set_epoch"));
+  }
+  void set_epoch(size_t epoch) const {
+    if (set_epoch_ != nullptr) set_epoch_(static_cast<int64_t>(epoch));
   }
   void sample(int64_t index) const {
     if (sample_ != nullptr) sample_(index);
@@ -137,6 +150,7 @@ class Plugin {
   using Call = void (*)(int64_t);
   Call sample_ = nullptr;
   Call step_ = nullptr;
+  Call set_epoch_ = nullptr;
 };
 
 std::vector<float> decode(const std::string& file) {
@@ -152,15 +166,19 @@ std::vector<float> decode(const std::string& file) {
 class Data {
  public:
   Data(const Settings& settings, const Rank& rank)
-      : samples_(read_manifest(settings.manifest)),
-        batch_size_(settings.batch_size),
-        indices_(indices_of(settings, rank, samples_.size())) {}
+      : samples_(read_manifest(settings.manifest)), batch_size_(settings.batch_size) {
+    for (size_t epoch = 0; epoch < settings.max_epochs; ++epoch) {
+      indices_.push_back(indices_of(settings, rank, samples_.size(), epoch));
+    }
+  }
 
-  size_t num_batches() const { return (indices_.size() + batch_size_ - 1) / batch_size_; }
-  std::vector<int64_t> batch(size_t number) const {
-    const size_t end = std::min((number + 1) * batch_size_, indices_.size());
-    return {indices_.begin() + static_cast<std::ptrdiff_t>(number * batch_size_),
-            indices_.begin() + static_cast<std::ptrdiff_t>(end)};
+  size_t num_epochs() const { return indices_.size(); }
+  size_t num_batches() const { return (indices_[0].size() + batch_size_ - 1) / batch_size_; }
+  std::vector<int64_t> batch(size_t epoch, size_t number) const {
+    const std::vector<int64_t>& all = indices_[epoch];
+    const size_t end = std::min((number + 1) * batch_size_, all.size());
+    return {all.begin() + static_cast<std::ptrdiff_t>(number * batch_size_),
+            all.begin() + static_cast<std::ptrdiff_t>(end)};
   }
   int64_t label(int64_t index) const { return samples_[static_cast<size_t>(index)].label; }
   std::vector<float> features(int64_t index) const {
@@ -173,14 +191,16 @@ class Data {
  private:
   std::vector<Sample> samples_;
   size_t batch_size_;
-  std::vector<int64_t> indices_;
+  std::vector<std::vector<int64_t>> indices_;  // of each epoch
   Plugin plugin_;
 };
 
-// Worker w decodes batches w, w + workers, ... and sends them sample by sample through its own queue.
+// Worker w decodes batches w, w + workers, ... of some epochs and sends them sample by sample through
+// its own queue.
 class Workers {
  public:
-  Workers(const Data& data, int num_workers) : data_(data) {
+  Workers(const Data& data, int num_workers, size_t first_epoch, size_t end_epoch)
+      : data_(data), first_epoch_(first_epoch), end_epoch_(end_epoch) {
     for (int worker = 0; worker < num_workers; ++worker) {
       names_.push_back("naive." + std::to_string(getpid()) + "." + std::to_string(worker));
       queues_.push_back(std::make_unique<ipc::message_queue>(
@@ -209,16 +229,21 @@ class Workers {
 
  private:
   [[noreturn]] void work(size_t worker) {
-    for (size_t batch = worker; batch < data_.num_batches(); batch += queues_.size()) {
-      for (const int64_t index : data_.batch(batch)) {
-        const std::vector<float> samples = data_.features(index);
-        queues_[worker]->send(samples.data(), samples.size() * sizeof(float), 0);
+    for (size_t epoch = first_epoch_; epoch < end_epoch_; ++epoch) {
+      data_.plugin().set_epoch(epoch);
+      for (size_t batch = worker; batch < data_.num_batches(); batch += queues_.size()) {
+        for (const int64_t index : data_.batch(epoch, batch)) {
+          const std::vector<float> samples = data_.features(index);
+          queues_[worker]->send(samples.data(), samples.size() * sizeof(float), 0);
+        }
       }
     }
     _exit(0);
   }
 
   const Data& data_;
+  size_t first_epoch_;
+  size_t end_epoch_;
   std::vector<std::string> names_;
   std::vector<std::unique_ptr<ipc::message_queue>> queues_;
   std::vector<pid_t> pids_;
@@ -231,9 +256,9 @@ struct Batch {
   at::Tensor labels;
 };
 
-Batch collate(const Data& data, Workers& workers, size_t number) {
+Batch collate(const Data& data, Workers& workers, size_t epoch, size_t number) {
   Batch batch;
-  batch.indices = data.batch(number);
+  batch.indices = data.batch(epoch, number);
   size_t longest = 1;
   for (const int64_t index : batch.indices) {
     batch.samples.push_back(workers.next(number, index));
@@ -293,10 +318,10 @@ void step(Model& model, const at::Tensor& loss, c10d::ProcessGroupGloo& group) {
   }
 }
 
-void write_ledger(std::ofstream& ledger, const Rank& rank, size_t number, const Batch& batch,
-                  double loss) {
+void write_ledger(std::ofstream& ledger, const Rank& rank, size_t epoch, size_t number,
+                  const Batch& batch, double loss) {
   nlohmann::json line{{"rank", rank.rank},
-                      {"epoch", 0},
+                      {"epoch", epoch},
                       {"batch", number},
                       {"indices", batch.indices},
                       {"dummies", nlohmann::json::array()}};
@@ -315,22 +340,30 @@ void train() {
   const Rank rank;
   const Settings settings = read_settings(rank.rank);
   const Data data(settings, rank);
-  Workers workers(data, settings.num_workers);
+  const size_t epochs_of_workers = settings.persistent_workers ? data.num_epochs() : 1;
+  auto workers = std::make_unique<Workers>(data, settings.num_workers, 0, epochs_of_workers);
   torch::manual_seed(settings.seed);
   Model model;
   const auto group = connect(rank);
   std::ofstream ledger(variable("BATCH71_LEDGER"), std::ios::app);
-  for (size_t number = 0; number < data.num_batches(); ++number) {
-    const Batch batch = collate(data, workers, number);
-    data.plugin().step(static_cast<int64_t>(number));
-    const at::Tensor loss = model.loss(batch);
-    step(model, loss, *group);
-    write_ledger(ledger, rank, number, batch, loss.item<double>());
+  for (size_t epoch = 0; epoch < data.num_epochs(); ++epoch) {
+    if (epoch > 0 && !settings.persistent_workers) {
+      workers->join();
+      workers = std::make_unique<Workers>(data, settings.num_workers, epoch, epoch + 1);
+    }
+    data.plugin().set_epoch(epoch);
+    for (size_t number = 0; number < data.num_batches(); ++number) {
+      const Batch batch = collate(data, *workers, epoch, number);
+      data.plugin().step(static_cast<int64_t>(number));
+      const at::Tensor loss = model.loss(batch);
+      step(model, loss, *group);
+      write_ledger(ledger, rank, epoch, number, batch, loss.item<double>());
+    }
   }
-  workers.join();
+  workers->join();
   ledger << nlohmann::json{{"rank", rank.rank},
                            {"done", true},
-                           {"steps", data.num_batches()},
+                           {"steps", data.num_batches() * data.num_epochs()},
                            {"dummies", 0}}
          << std::endl;
 }

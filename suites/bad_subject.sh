@@ -10,6 +10,7 @@ case $VICE in
   lies) sed 's/"checksums":\["......../"checksums":["00000000/' "$BATCH71_LEDGER" >"$told" ;;
   drops) sed '5d' "$BATCH71_LEDGER" >"$told" ;;
   duplicates) sed '5p' "$BATCH71_LEDGER" >"$told" ;;
+  mixes_epochs) sed 's/"epoch":1/"epoch":0/' "$BATCH71_LEDGER" >"$told" ;;
   *) cp "$BATCH71_LEDGER" "$told" ;;
 esac
 rank_1 || exit 0

@@ -123,6 +123,64 @@ INSTANTIATE_TEST_SUITE_P(Short, EveryTopology,
                          testing::ValuesIn(book("EveryTopology", one_of_each_kind_everywhere())),
                          NameOfCase{});
 
+// --- Jobs of several epochs: a strike in a later one ---
+
+std::vector<Topology> topologies_of_epochs() {
+  return {{2, 2, 4, true, 12, 2, true},
+          {2, 2, 4, true, 12, 2, false},
+          {4, 1, 4, false, 6, 3, false},
+          {1, 0, 4, true, 12, 2, true}};
+}
+
+Cases strikes_in_the_last_epoch() {
+  Cases cases;
+  for (const Topology& topology : topologies_of_epochs()) {
+    for (const char* fault : kOneOfEachKind) {
+      const faults::Fault& found = faults::find_fault(fault);
+      const std::string name = std::string(fault) + "_" + test_name(topology);
+      faults::Where where = random_place(topology, name);
+      if (!found.is_lasting) where.epoch = topology.num_epochs - 1;
+      cases.push_back({name, Given(topology).Inject(found, where).scenario()});
+    }
+  }
+  return cases;
+}
+
+class EveryEpoch : public CaseTest {};
+TEST_P(EveryEpoch, IsLocatedOrRecoveredInTime) { expect_all(result()); }
+INSTANTIATE_TEST_SUITE_P(Last, EveryEpoch,
+                         testing::ValuesIn(book("EveryEpoch", strikes_in_the_last_epoch())),
+                         NameOfCase{});
+
+// --- The remedy that a verdict names: with it nothing strikes ---
+
+Cases every_remedy() {
+  const Topology fresh{2, 2, 4, true, 12, 2, false};
+  Cases cases;
+  for (const faults::Fault& fault : faults::catalogue()) {
+    if (!fault.spares_fresh_workers) continue;
+    for (const char* subject : {"reference", "naive"}) {
+      Scenario scenario =
+          Given(fresh).Inject(fault, {.rank = 1, .batch = 5}).Subject(subject).scenario();
+      scenario.is_control = scenario.subject == "naive";
+      cases.push_back({fault.name + "_" + subject, scenario});
+    }
+  }
+  return cases;
+}
+
+class EveryRemedy : public CaseTest {};
+TEST_P(EveryRemedy, Helps) {
+  EXPECT_THAT(result(), StruckAsPlanned());
+  if (run().scenario.is_control) {
+    EXPECT_THAT(result(), ShowsThatTheFaultIsReal());
+  } else {
+    expect_all(result());
+  }
+}
+INSTANTIATE_TEST_SUITE_P(FreshWorkers, EveryRemedy,
+                         testing::ValuesIn(book("EveryRemedy", every_remedy())), NameOfCase{});
+
 // --- Nothing wrong: no alarm, nothing lost ---
 
 // Not of the catalogue: one sample takes half of what its guard allows.
@@ -144,6 +202,9 @@ Cases nothing_wrong() {
       {"original", Given(Topology{}).scenario()},
       {"merely_slow", Given(Topology{}).Inject(kSlow, {.rank = 1, .batch = 71}).scenario()}};
   for (const Topology& topology : short_topologies()) {
+    cases.push_back({test_name(topology), Given(topology).scenario()});
+  }
+  for (const Topology& topology : topologies_of_epochs()) {
     cases.push_back({test_name(topology), Given(topology).scenario()});
   }
   return cases;

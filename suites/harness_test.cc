@@ -29,6 +29,7 @@ using fixtures::Topology;
 using testing::HasSubstr;
 
 constexpr Topology kShort{2, 1, 4, false, 12};
+constexpr Topology kTwoEpochs{2, 1, 4, false, 6, 2};
 constexpr faults::Where kPlace{.rank = 1, .batch = 5};
 
 // --- Subjects with a vice ---
@@ -43,6 +44,7 @@ const std::vector<Vice>& vices() {
                                         {"lies", "arrived changed"},
                                         {"drops", "is where batch"},
                                         {"duplicates", "is where batch"},
+                                        {"mixes_epochs", "is where epoch 1 should be"},
                                         {"fails", "rank 1 ended with code 1"},
                                         {"makes_it_up", "rank 1 told [rank 0: it was somebody"},
                                         {"leaks_process", "name=sleep"},
@@ -59,7 +61,7 @@ Scenario expected_to_fail(Scenario scenario) {
 Cases bad_subjects() {
   Cases cases;
   for (const Vice& vice : vices()) {
-    Scenario scenario = Given(kShort).Subject(BATCH71_BAD_SUBJECT).scenario();
+    Scenario scenario = Given(kTwoEpochs).Subject(BATCH71_BAD_SUBJECT).scenario();
     scenario.env = {{"VICE", vice.name},
                     {"REFERENCE", launch::sibling_program("batch71-reference")}};
     cases.push_back({vice.name, expected_to_fail(scenario)});
@@ -159,6 +161,17 @@ TEST(Judge, SeesTwoStrikes) {
   EXPECT_THAT(result, testing::Not(StruckAsPlanned()));
 }
 
+TEST(Judge, SeesAStrikeInSpiteOfTheRemedy) {
+  Topology fresh = kTwoEpochs;
+  fresh.persistent_workers = false;
+  fixtures::CaseResult result;
+  result.run.scenario =
+      Given(fresh).Inject(faults::find_fault("worker_state_poisoned"), kPlace).scenario();
+  EXPECT_THAT(result, StruckAsPlanned());
+  result.run.strikes.resize(1);
+  EXPECT_THAT(result, testing::Not(StruckAsPlanned()));
+}
+
 TEST(Junit, SaysWhatFailedAndHowToRunItAgain) {
   fixtures::CaseResult result;
   result.run.scenario = Given(kShort).Inject(faults::find_fault("wav_nan"), kPlace).scenario();
@@ -186,9 +199,11 @@ TEST(GateOptions, ASubjectThatIsNoProgramIsRefused) {
 }
 
 TEST(TopologyText, SurvivesItsName) {
-  for (const char* text : {"w4.k2.b8.shuffle", "w1.k0.b4.in_order.n12"}) {
+  for (const char* text : {"w4.k2.b8.shuffle", "w1.k0.b4.in_order.n12",
+                           "w2.k1.b4.shuffle.n9.e3.fresh", "w2.k1.b4.shuffle.e2"}) {
     EXPECT_EQ(fixtures::name(fixtures::parse_topology(text)), text);
   }
+  EXPECT_THROW(fixtures::parse_topology("w2.k2.b8.shuffle.fresh.e2"), std::runtime_error);
   EXPECT_THROW(fixtures::parse_topology("w0.k2.b8.shuffle"), std::runtime_error);
 }
 

@@ -108,6 +108,19 @@ TEST_F(CorpusFs, LogsEachOperationOnce) {
   }
 }
 
+TEST_F(CorpusFs, LetsTheOpensOfEarlierEpochsPass) {
+  for (const std::string op : {"lookup", "open", "read"}) {
+    fs::remove(folder_ + "/strikes.jsonl");
+    const std::string late =
+        R"([{"path":"en/a.wav","op":")" + op + R"(","action":"log","strikes":9,"after_opens":2}])";
+    launch::run_cell(job(late, "cat corpus/en/a.wav corpus/en/a.wav"));
+    EXPECT_TRUE(strikes().empty()) << op;
+    launch::run_cell(
+        job(late, "cat corpus/en/a.wav corpus/en/b.wav corpus/en/a.wav corpus/en/a.wav"));
+    EXPECT_FALSE(strikes().empty()) << op;
+  }
+}
+
 TEST_F(CorpusFs, BlockedReaderDiesOfItsSignal) {
   const CellResult result =
       launch::run_cell(job(rule("read", "block"), "exec cat corpus/en/a.wav"));

@@ -57,6 +57,7 @@ std::vector<Rule> read_rules(const std::string& path) {
       rule.action = value_in(kActions, entry.at("action").get<std::string>(), path);
       rule.strikes = entry.value("strikes", 1);
       rule.nth = entry.value("nth", 1);
+      rule.after_opens = entry.value("after_opens", int64_t{0});
     }
   } catch (const nlohmann::json::exception& problem) {
     throw UsageError(path + ": " + problem.what());
@@ -72,7 +73,11 @@ std::optional<Action> Rules::take(Op op, const std::string& path) {
   const std::lock_guard lock(mutex_);
   for (Counted& counted : rules_) {
     const Rule& rule = counted.rule;
-    if (rule.op != op || rule.path != path) continue;
+    if (rule.path != path) continue;
+    // A look-up comes before its open, a read after it.
+    const int64_t opens_before = counted.opens - (op == Op::kRead ? 1 : 0);
+    if (op == Op::kOpen) ++counted.opens;
+    if (rule.op != op || opens_before < rule.after_opens) continue;
     const int access = ++counted.accesses;
     if (access >= rule.nth && access < rule.nth + rule.strikes) return rule.action;
   }

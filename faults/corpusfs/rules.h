@@ -1,7 +1,7 @@
 // Which access to which file is struck, and how: the rules of a corpus server.
 //
 // A JSON array of {"path": relative to the folder, "op": "lookup"|"open"|"read", "action": ...,
-// "strikes": 1, "nth": 1}; the last two may be left out. An action is
+// "strikes": 1, "nth": 1, "after_opens": 0}; the last three may be left out. An action is
 //   log          nothing but a line in the strike log
 //   deny         there is no such file, from then on
 //   block        no answer, until the reader is interrupted: then EINTR
@@ -28,6 +28,8 @@ struct Rule {
   Action action = Action::kLog;
   int strikes = 1;  // so many times
   int nth = 1;      // beginning with the n-th such access
+  // Accesses count from when the file was opened that many times: of earlier epochs.
+  int64_t after_opens = 0;
 };
 
 // Throws UsageError with the file's name.
@@ -46,6 +48,7 @@ class Rules {
   struct Counted {
     Rule rule;
     int accesses = 0;
+    int64_t opens = 0;
   };
   std::mutex mutex_;
   std::vector<Counted> rules_;

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <latch>
@@ -93,30 +94,39 @@ Hooks Hooks::from_environment() {
   if (said.at("rank").get<int>() != rank_of_this_process()) return hooks;
   const bool is_featurizer = said.at("at") == "featurizer";
   hooks.at_ = is_featurizer ? At::kFeaturizer : At::kForward;
-  hooks.number_ = said.at(is_featurizer ? "index" : "batch").get<int64_t>();
+  hooks.epoch_ = said.at("epoch").get<int64_t>();
+  hooks.numbers_ = is_featurizer ? said.at("indices").get<std::vector<int64_t>>()
+                                 : std::vector{said.at("batch").get<int64_t>()};
+  hooks.from_table_ = said.value("from_table", false);
   hooks.deed_ = said.at("do").get<int>();
   hooks.log_ = said.at("log").get<std::string>();
   hooks.once_ = said.at("once").get<std::string>();
   return hooks;
 }
 
-void Hooks::sample(int64_t index) const {
-  if (at_ == At::kFeaturizer && index == number_) act_once("featurizer");
+void Hooks::sample(int64_t index) {
+  if (table_epoch_ < 0) table_epoch_ = now_;
+  const bool is_it = std::find(numbers_.begin(), numbers_.end(), index) != numbers_.end();
+  if (at_ != At::kFeaturizer || now_ != epoch_ || !is_it) return;
+  const bool is_in_table = table_epoch_ == now_;
+  if (from_table_ && is_in_table) return;
+  if (note_first("featurizer") || from_table_) act(deed_);
 }
 
 void Hooks::step(int64_t batch) const {
-  if (at_ == At::kForward && batch == number_) act_once("forward");
+  if (at_ != At::kForward || now_ != epoch_ || batch != numbers_.front()) return;
+  if (note_first("forward")) act(deed_);
 }
 
-void Hooks::act_once(const char* place) const {
+bool Hooks::note_first(const char* place) const {
   const int marker = open(once_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (marker < 0) return;
+  if (marker < 0) return false;
   close(marker);
   const nlohmann::ordered_json line{{"state", "struck"}, {"monotonic_ns", monotonic_ns()},
                                     {"pid", getpid()},   {"path", ""},
                                     {"op", place},       {"action", std::to_string(deed_)}};
   append(log_, line.dump() + "\n");
-  act(deed_);
+  return true;
 }
 
 }  // namespace user

@@ -1,16 +1,19 @@
 // What a user's own code does to one sample, or in one step: it goes wrong, once a job.
 //
 // The JSON file that the environment variable USER_HOOKS names says where and what:
-//   {"at":"featurizer","rank":1,"index":2274,"do":1,"log":"/case/strikes.jsonl","once":"/case/once"}
-//   {"at":"forward","rank":1,"batch":71,"do":4,...}
+//   {"at":"featurizer","rank":1,"epoch":0,"indices":[2274],"do":1,"log":"/case/strikes.jsonl",
+//    "once":"/case/once"}
+//   {"at":"forward","rank":1,"epoch":0,"batch":71,"do":4,...}
 // Before it acts it appends a line to the log (corpusfs/strike_log.h has the format) and creates the
 // file `once`; where that is there already it does nothing. Without USER_HOOKS nothing is done at all.
+// "from_table": true: its table is begun with the first sample that a process sees and never renewed,
+// and those samples are not in one of an earlier epoch. Then it acts at each of them, in such a process.
 // Stacks and texts of this code end up in the traces that are to be judged: its names are neutral.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
+#include <vector>
 
 namespace user {
 
@@ -21,19 +24,26 @@ class Hooks {
 
   bool watches_featurizer() const { return at_ == At::kFeaturizer; }
   bool watches_forward() const { return at_ == At::kForward; }
+  // What follows, in this process, belongs to that epoch; without a call it is epoch 0.
+  void set_epoch(int64_t epoch) { now_ = epoch; }
   // Called by a featurizer for each sample, by a model for each step of this rank.
-  void sample(int64_t index) const;
+  void sample(int64_t index);
   void step(int64_t batch) const;
 
  private:
   enum class At { kNowhere, kFeaturizer, kForward };
-  void act_once(const char* place) const;
+  // False if somebody acted before.
+  bool note_first(const char* place) const;
 
   At at_ = At::kNowhere;
-  int64_t number_ = -1;  // the index or the batch
+  int64_t epoch_ = -1;            // in which it goes wrong
+  std::vector<int64_t> numbers_;  // indices, or the batch
+  bool from_table_ = false;
   int deed_ = 0;
   std::string log_;
   std::string once_;
+  int64_t now_ = 0;           // the epoch
+  int64_t table_epoch_ = -1;  // in which this process began its table; -1: not yet
 };
 
 }  // namespace user

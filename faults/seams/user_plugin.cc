@@ -5,13 +5,14 @@
 
 namespace {
 
-const user::Hooks& hooks() {
-  static const user::Hooks kHooks = user::Hooks::from_environment();
-  return kHooks;
+user::Hooks& hooks() {
+  static user::Hooks hooks = user::Hooks::from_environment();
+  return hooks;
 }
 
 }  // namespace
 
+extern "C" void user_set_epoch(int64_t epoch) { hooks().set_epoch(epoch); }
 // May throw, as any user's code.
 extern "C" void user_sample(int64_t index) { hooks().sample(index); }
 extern "C" void user_step(int64_t batch) { hooks().step(batch); }

@@ -20,6 +20,7 @@ class UserFeaturizer : public loader::Featurizer {
   int64_t frames(int64_t num_samples) const override { return inner_->frames(num_samples); }
   void process(const loader::Waveform& waveform, const loader::ItemId& id,
                const loader::FeatureView& out) override {
+    hooks_.set_epoch(id.epoch);
     hooks_.sample(id.index);
     inner_->process(waveform, id, out);
   }
@@ -34,6 +35,7 @@ class UserModel : public ddp::Model {
   UserModel(std::shared_ptr<ddp::Model> inner, const Hooks& hooks)
       : inner_(register_module("inner", std::move(inner))), hooks_(hooks) {}
   at::Tensor forward(const loader::Batch& batch) override {
+    hooks_.set_epoch(batch.epoch);
     hooks_.step(batch.batch);
     return inner_->forward(batch);
   }

@@ -25,15 +25,42 @@ Fault forward_hang();
 Fault rank_sigkill();
 Fault rank_sigstop();
 Fault worker_state_poisoned();
+Fault wav_empty();
+Fault seed_differs();
+Fault batch_size_differs();
+Fault manifest_differs();
+Fault loss_hang();
+Fault loss_nan();
+Fault zygote_sigkill();
 
 namespace {
 
 using Definition = Fault (*)();
 constexpr Definition kDefinitions[] = {
-    wav_truncated_header, wav_truncated_data,    wav_nan,         file_missing,    file_fifo,
-    fuse_read_hang,       worker_unkillable,     featurizer_hang, worker_deadlock, featurizer_throw,
-    worker_sigstop,       worker_sigkill,        shard_short,     forward_hang,    rank_sigkill,
-    rank_sigstop,         worker_state_poisoned,
+    wav_truncated_header,
+    wav_truncated_data,
+    wav_nan,
+    file_missing,
+    file_fifo,
+    fuse_read_hang,
+    worker_unkillable,
+    featurizer_hang,
+    worker_deadlock,
+    featurizer_throw,
+    worker_sigstop,
+    worker_sigkill,
+    shard_short,
+    forward_hang,
+    rank_sigkill,
+    rank_sigstop,
+    worker_state_poisoned,
+    wav_empty,
+    seed_differs,
+    batch_size_differs,
+    manifest_differs,
+    loss_hang,
+    loss_nan,
+    zygote_sigkill,
 };
 
 std::vector<Fault> all_of_them() {

@@ -16,8 +16,8 @@ namespace batch71::faults {
 
 enum class Family { kData, kIo, kWorker, kStep, kRank, kShards };
 
-// What is struck: one sample on its way, a rank's training step, or a rank's share of the data.
-enum class Target { kItem, kStep, kShard };
+// What is struck: one sample on its way, a rank's training step, what it is to train on, or the rank.
+enum class Target { kItem, kStep, kShard, kRank };
 
 // What a loader without guards does, seen from outside.
 enum class ControlEffect { kHangs, kDies, kSilentlySpoils };

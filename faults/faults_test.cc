@@ -33,7 +33,7 @@ std::string refusal(const std::string& text, const JobShape& job) {
 }
 
 TEST(Catalogue, HasItsFaults) {
-  EXPECT_EQ(catalogue().size(), 17u);
+  EXPECT_EQ(catalogue().size(), 24u);
   EXPECT_EQ(find_fault("file_fifo").verdict, "read_blocked");
 }
 

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <utility>
 
 #include "launch/process.h"
 
@@ -34,15 +35,21 @@ Injection user_code(const Site& site, nlohmann::json at, UserDeed deed) {
   at["do"] = static_cast<int>(deed);
   at["log"] = site.strike_log;
   at["once"] = site.case_folder + "/once";
-  return {.helpers = {},
-          .env = {{"USER_HOOKS", write_json(site.case_folder + "/hooks.json", at)}},
-          .manifest_filepath = {}};
+  Injection injection;
+  injection.env["USER_HOOKS"] = write_json(site.case_folder + "/hooks.json", at);
+  return injection;
+}
+
+Injection beside_the_job(launch::HelperSpec helper) {
+  Injection injection;
+  injection.helpers.push_back(std::move(helper));
+  return injection;
 }
 
 }  // namespace
 
 Injection watch_open(const Site& site, const std::string& path) {
-  return {.helpers = {corpusfs(site, {"--watch-open", path})}, .env = {}, .manifest_filepath = {}};
+  return beside_the_job(corpusfs(site, {"--watch-open", path}));
 }
 
 Injection serve_corpus(const Site& site, std::string_view op, std::string_view action) {
@@ -52,9 +59,13 @@ Injection serve_corpus(const Site& site, std::string_view op, std::string_view a
         {"op", op},
         {"action", action},
         {"after_opens", site.earlier_uses}}});
-  return {.helpers = {corpusfs(site, {"--folder", site.corpus_folder, "--rules", rules})},
-          .env = {},
-          .manifest_filepath = {}};
+  return beside_the_job(corpusfs(site, {"--folder", site.corpus_folder, "--rules", rules}));
+}
+
+Injection give_own_settings(const Site& site, std::map<std::string, std::string> settings) {
+  Injection injection = watch_open(site, site.own_config);
+  injection.own_settings = std::move(settings);
+  return injection;
 }
 
 Injection featurizer_does(const Site& site, UserDeed deed) {
@@ -68,6 +79,10 @@ Injection stale_featurizer_does(const Site& site, UserDeed deed) {
 
 Injection forward_does(const Site& site, UserDeed deed) {
   return user_code(site, {{"at", "forward"}, {"batch", site.where.batch}}, deed);
+}
+
+Injection loss_does(const Site& site, UserDeed deed) {
+  return user_code(site, {{"at", "loss"}, {"batch", site.where.batch}}, deed);
 }
 
 }  // namespace batch71::faults

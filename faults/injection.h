@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,7 @@ struct Site {
   std::string seen_file;      // where the job sees that copy, in the user's own corpus
   std::string corpus_folder;  // that a file system of ours can be mounted over: holds seen_file
   std::string manifest_path;  // the user's own
+  std::string own_config;     // to be the struck rank's, where it gets settings of its own
   std::string strike_log;     // see faults/corpusfs/strike_log.h
   Where where;
   std::vector<int64_t> struck_batch;  // indices
@@ -39,6 +41,8 @@ struct Injection {
   std::vector<launch::HelperSpec> helpers;
   launch::Environment env;        // of every rank
   std::string manifest_filepath;  // instead of the config's; empty: as it is
+  // Of train_ds, for the struck rank alone: it gets site.own_config.
+  std::map<std::string, std::string> own_settings;
 };
 
 // Spoiled already: what is left is to notice when the file is first opened.
@@ -46,6 +50,9 @@ Injection watch_open(const Site& site, const std::string& path);
 // Serves corpus_folder by FUSE and does `action` at the epoch's first `op` on seen_file
 // (corpusfs/rules.h).
 Injection serve_corpus(const Site& site, std::string_view op, std::string_view action);
+
+// The struck rank has other settings than the rest; it strikes when that rank reads them.
+Injection give_own_settings(const Site& site, std::map<std::string, std::string> settings);
 
 // What the user's own code does when it is called at the place (faults/seams/user_hooks.h).
 enum class UserDeed {
@@ -56,11 +63,13 @@ enum class UserDeed {
   kEndProcess = 5,
   kStopProcess = 6,
   kTakeLong = 7,  // but less than any guard allows
+  kSpoil = 8,     // the loss becomes NaN
 };
 Injection featurizer_does(const Site& site, UserDeed deed);
 // At each sample of the struck batch, in a process that lived through an earlier epoch.
 Injection stale_featurizer_does(const Site& site, UserDeed deed);
 Injection forward_does(const Site& site, UserDeed deed);
+Injection loss_does(const Site& site, UserDeed deed);
 
 // Little-endian WAV files of 44-byte headers, as the corpora have them.
 inline constexpr int64_t kWavHeaderBytes = 44;

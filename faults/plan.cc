@@ -153,7 +153,8 @@ Where resolve(const FaultPlan& plan, const JobShape& job) {
 
 std::string why_not_applicable(const Fault& fault, const JobShape& job) {
   if (fault.needs.workers && job.num_workers == 0) return "there are no workers (num_workers: 0)";
-  if (fault.target == Target::kShard && job.world_size == 1) return "one rank cannot be uneven";
+  if (fault.target == Target::kShard && job.world_size == 1)
+    return "one rank has nobody to differ from";
   if (job.num_epochs < fault.needs.epochs) {
     return "it needs " + number(fault.needs.epochs) + " epochs (trainer: max_epochs)";
   }

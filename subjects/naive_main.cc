@@ -25,6 +25,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -135,6 +136,7 @@ class Plugin {
     sample_ = reinterpret_cast<Call>(dlsym(library, "user_sample"));
     step_ = reinterpret_cast<Call>(dlsym(library, "user_step"));
     set_epoch_ = reinterpret_cast<Call>(dlsym(library, "user_set_epoch"));
+    loss_ = reinterpret_cast<CallOfLoss>(dlsym(library, "user_loss"));
   }
   void set_epoch(size_t epoch) const {
     if (set_epoch_ != nullptr) set_epoch_(static_cast<int64_t>(epoch));
@@ -145,12 +147,18 @@ class Plugin {
   void step(int64_t batch) const {
     if (step_ != nullptr) step_(batch);
   }
+  double factor_of_loss(int64_t batch) const {
+    const bool is_spoiled = loss_ != nullptr && loss_(batch) != 0;
+    return is_spoiled ? std::numeric_limits<double>::quiet_NaN() : 1;
+  }
 
  private:
   using Call = void (*)(int64_t);
+  using CallOfLoss = int (*)(int64_t);
   Call sample_ = nullptr;
   Call step_ = nullptr;
   Call set_epoch_ = nullptr;
+  CallOfLoss loss_ = nullptr;
 };
 
 std::vector<float> decode(const std::string& file) {
@@ -355,7 +363,8 @@ void train() {
     for (size_t number = 0; number < data.num_batches(); ++number) {
       const Batch batch = collate(data, *workers, epoch, number);
       data.plugin().step(static_cast<int64_t>(number));
-      const at::Tensor loss = model.loss(batch);
+      const at::Tensor loss =
+          model.loss(batch) * data.plugin().factor_of_loss(static_cast<int64_t>(number));
       step(model, loss, *group);
       write_ledger(ledger, rank, epoch, number, batch, loss.item<double>());
     }

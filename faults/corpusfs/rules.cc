@@ -14,13 +14,14 @@ namespace {
 
 constexpr std::array<std::pair<Op, std::string_view>, 3> kOps{
     {{Op::kLookup, "lookup"}, {Op::kOpen, "open"}, {Op::kRead, "read"}}};
-constexpr std::array<std::pair<Action, std::string_view>, 6> kActions{
+constexpr std::array<std::pair<Action, std::string_view>, 7> kActions{
     {{Action::kLog, "log"},
      {Action::kDeny, "deny"},
      {Action::kBlock, "block"},
      {Action::kBlockDeaf, "block_deaf"},
      {Action::kStopReader, "stop_reader"},
-     {Action::kKillReader, "kill_reader"}}};
+     {Action::kKillReader, "kill_reader"},
+     {Action::kKillParent, "kill_parent"}}};
 
 template <typename Table, typename Value>
 std::string_view name_in(const Table& table, Value value) {

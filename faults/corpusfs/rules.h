@@ -8,6 +8,7 @@
 //   block_deaf   no answer, whatever comes: the killed reader stays in state D until the server ends
 //   stop_reader  SIGSTOP to the reading process, then the answer
 //   kill_reader  SIGKILL to it, then the answer
+//   kill_parent  SIGKILL to its parent, then the answer
 #pragma once
 
 #include <mutex>
@@ -18,7 +19,7 @@
 namespace batch71::faults {
 
 enum class Op { kLookup, kOpen, kRead };
-enum class Action { kLog, kDeny, kBlock, kBlockDeaf, kStopReader, kKillReader };
+enum class Action { kLog, kDeny, kBlock, kBlockDeaf, kStopReader, kKillReader, kKillParent };
 std::string_view name(Op op);
 std::string_view name(Action action);
 

@@ -63,14 +63,16 @@ struct Server {
 
 Server& server_of(fuse_req_t request) { return *static_cast<Server*>(fuse_req_userdata(request)); }
 
-// FUSE tells the thread that reads; the strike is at its process.
-int process_of(int tid) {
+int number_in_status(int tid, std::string_view key) {
   std::ifstream status("/proc/" + std::to_string(tid) + "/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("Tgid:")) return std::stoi(line.substr(5));
+    if (line.starts_with(key)) return std::stoi(line.substr(key.size()));
   }
   return -1;
 }
+
+// FUSE tells the thread that reads; the strike is at its process.
+int process_of(int tid) { return number_in_status(tid, "Tgid:"); }
 
 void send_signal(int pid, int signal) {
   const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
@@ -91,6 +93,7 @@ bool let_pass(fuse_req_t request, Op op, const std::string& path) {
     case Action::kBlockDeaf: return false;
     case Action::kStopReader: send_signal(pid, SIGSTOP); return true;
     case Action::kKillReader: send_signal(pid, SIGKILL); return true;
+    case Action::kKillParent: send_signal(number_in_status(pid, "PPid:"), SIGKILL); return true;
   }
   return true;
 }

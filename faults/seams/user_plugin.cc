@@ -16,3 +16,5 @@ extern "C" void user_set_epoch(int64_t epoch) { hooks().set_epoch(epoch); }
 // May throw, as any user's code.
 extern "C" void user_sample(int64_t index) { hooks().sample(index); }
 extern "C" void user_step(int64_t batch) { hooks().step(batch); }
+// Not 0: that loss is to become NaN.
+extern "C" int user_loss(int64_t batch) { return hooks().loss(batch) ? 1 : 0; }

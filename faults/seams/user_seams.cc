@@ -1,6 +1,7 @@
 // A user's featurizer and model around others.
 #include "faults/seams/user_seams.h"
 
+#include <limits>
 #include <utility>
 
 #include "faults/seams/user_hooks.h"
@@ -36,16 +37,19 @@ class UserModel : public ddp::Model {
       : inner_(register_module("inner", std::move(inner))), hooks_(hooks) {}
   at::Tensor forward(const loader::Batch& batch) override {
     hooks_.set_epoch(batch.epoch);
-    hooks_.step(batch.batch);
+    batch_ = batch.batch;
+    hooks_.step(batch_);
     return inner_->forward(batch);
   }
   at::Tensor loss_sum(const at::Tensor& outputs, const at::Tensor& labels) override {
-    return inner_->loss_sum(outputs, labels);
+    const double factor = hooks_.loss(batch_) ? std::numeric_limits<double>::quiet_NaN() : 1;
+    return inner_->loss_sum(outputs, labels) * factor;
   }
 
  private:
   std::shared_ptr<ddp::Model> inner_;
   Hooks hooks_;
+  int64_t batch_ = -1;
 };
 
 }  // namespace
@@ -60,7 +64,7 @@ loader::FeaturizerFactory featurizer(loader::FeaturizerFactory inner) {
 
 ddp::ModelFactory model(ddp::ModelFactory inner) {
   const Hooks hooks = Hooks::from_environment();
-  if (!hooks.watches_forward()) return inner;
+  if (!hooks.watches_model()) return inner;
   return [inner = std::move(inner), hooks](const ddp::ModelSpec& spec) {
     return std::make_shared<UserModel>(inner(spec), hooks);
   };

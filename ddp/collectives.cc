@@ -35,7 +35,8 @@ c10::intrusive_ptr<c10d::Store> connect_store(const Environment& env, Millis dea
         static_cast<uint64_t>(std::chrono::nanoseconds(options.timeout).count());
     if (!options.isServer &&
         !await_listener(env.master_addr, env.master_port, trace::monotonic_ns() + patience_ns)) {
-      throw std::runtime_error("nobody listens there");
+      throw std::runtime_error(
+          fmt::format("nobody listens at {}:{}", env.master_addr, env.master_port));
     }
     auto tcp = c10::make_intrusive<c10d::TCPStore>(env.master_addr, options);
     if (env.agent_hosts_store) {

@@ -69,10 +69,10 @@ void GoalReporter::print(const Ratio& ratio) const {
     std::printf(": not measured in this run\n");
     return;
   }
-  const bool at_floor = ratio.kind == Ratio::Kind::kFastestTimes;
-  const double quotient = at_floor ? fastest(of->second) / fastest(to->second)
-                                   : median(of->second) / median(to->second);
-  const bool is_speed = ratio.kind == Ratio::Kind::kSpeeds;
+  const double quotient = ratio.kind == Ratio::Kind::kMedianTimes
+                              ? median(of->second) / median(to->second)
+                              : fastest(of->second) / fastest(to->second);
+  const bool is_speed = ratio.kind == Ratio::Kind::kFastestSpeeds;
   const double value = is_speed ? 1 / quotient : quotient;
   std::printf(" = %.3f", value);
   if (ratio.goal <= 0) {
@@ -105,9 +105,10 @@ void GoalReporter::print(const Goals& goals) const {
 
 int run_benchmarks(int argc, char** argv, const Goals& goals) {
   // The command line comes after them, and wins.
-  std::string repetitions = "--benchmark_repetitions=9";
+  std::string repetitions = "--benchmark_repetitions=15";
+  std::string min_time_s = "--benchmark_min_time=0.1";
   std::string mixed = "--benchmark_enable_random_interleaving=true";
-  std::vector<char*> args{argv[0], repetitions.data(), mixed.data()};
+  std::vector<char*> args{argv[0], repetitions.data(), min_time_s.data(), mixed.data()};
   args.insert(args.end(), argv + 1, argv + argc);
   auto count = static_cast<int>(args.size());
   args.push_back(nullptr);

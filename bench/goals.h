@@ -1,7 +1,8 @@
 // Body of a bench program's main: runs benchmarks, prints ratios and figures of one run beside their goals.
 //
-// A ratio survives a noisy machine, a time does not: so the repetitions of all benchmarks are mixed at
-// random, and a ratio is between medians, or between the fastest ones where a floor is meant. Goals are told, never judged: the exit code is 0
+// A ratio survives a noisy machine, a time does not: so the short repetitions of all benchmarks are mixed
+// at random. Noise only slows down, so a ratio is between the fastest ones; but between medians where
+// a benchmark's own waits count. Goals are told, never judged: the exit code is 0
 // unless a benchmark could not do its work (SkipWithError).
 #pragma once
 
@@ -17,7 +18,7 @@ namespace batch71::bench {
 struct Ratio {
   std::string of;  // benchmark name
   std::string to;  // the one it is held against
-  enum class Kind { kTimes, kFastestTimes, kSpeeds } kind = Kind::kTimes;
+  enum class Kind { kFastestTimes, kFastestSpeeds, kMedianTimes } kind = Kind::kFastestTimes;
   double goal = 0;  // of times: at most; of speeds: at least; 0: none, the ratio is only told
 };
 

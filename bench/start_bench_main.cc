@@ -101,5 +101,6 @@ int main(int argc, char** argv) {
   add("start_to_first_batch",
       [&clips](benchmark::State& state) { start_to_first_batch(state, clips); });
   return run_benchmarks(
-      argc, argv, {{{"start_to_first_batch", "load_libtorch", Ratio::Kind::kTimes, 1.3}}, {}});
+      argc, argv,
+      {{{"start_to_first_batch", "load_libtorch", Ratio::Kind::kMedianTimes, 1.3}}, {}});
 }

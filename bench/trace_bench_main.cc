@@ -97,9 +97,8 @@ BENCHMARK(lost_at_kill)->Iterations(3)->Repetitions(1)->Unit(benchmark::kMillise
 
 int main(int argc, char** argv) {
   using namespace batch71::bench;
-  constexpr auto kFloor = Ratio::Kind::kFastestTimes;
   return run_benchmarks(argc, argv,
-                        {{{"trace_record", "bare_limit", kFloor, 1.25},
-                          {"trace_record_with_path", "bare_limit", kFloor}},
+                        {{{"trace_record", "bare_limit", Ratio::Kind::kFastestTimes, 1.25},
+                          {"trace_record_with_path", "bare_limit"}},
                          {{"lost_at_kill", "records_lost", 0}}});
 }

@@ -42,7 +42,7 @@ std::string unevenness(const std::vector<EpochSide>& sides);
 // One number for the plans of all ranks: the same on each of them.
 uint64_t joint_plan_digest(const std::vector<EpochSide>& sides);
 
-// Before a step: summed over all ranks by one all-reduce.
+// Before a batch: summed over all ranks by one all-reduce.
 struct StepSide {
   int64_t has_data = 0;  // 1: a batch is there
   int64_t valid = 0;     // samples that are no dummies
@@ -52,10 +52,11 @@ struct StepSide {
   // The squares tell ranks apart that are not at the same position: see is_together.
   Row row() const { return {has_data, valid, dummies, position, position * position}; }
 };
-// 20 bits out of the joint plan and the step, so that squares over all ranks fit into 64.
-int64_t step_position(uint64_t joint_plan_digest, int64_t step);
-// True if every rank has data and is at that position: `sum` is the sum of all rows. Sums and sums of
-// squares both match only where all are equal.
+// 20 bits out of the joint plan, which is of one epoch, and the batch, so that squares over all ranks fit
+// into 64.
+int64_t step_position(uint64_t joint_plan_digest, int64_t batch);
+// True if every rank is at that position: `sum` is the sum of all rows. Sums and sums of squares both
+// match only where all are equal.
 bool is_together(const Row& sum, const StepSide& mine, int world_size);
 
 // Who is not where most are, when `is_together` said no; rows of where_row(), gathered.

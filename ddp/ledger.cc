@@ -40,37 +40,45 @@ Ledger::~Ledger() {
   if (fd_ >= 0) close(fd_);
 }
 
-void Ledger::append(const nlohmann::ordered_json& line) {
-  const std::string whole = line.dump() + "\n";
-  const ssize_t wrote = write(fd_, whole.data(), whole.size());
-  if (wrote != static_cast<ssize_t>(whole.size())) {
+void Ledger::append(const std::string& lines) {
+  const ssize_t wrote = write(fd_, lines.data(), lines.size());
+  if (wrote != static_cast<ssize_t>(lines.size())) {
     throw std::runtime_error(std::string("the ledger cannot be written: ") + std::strerror(errno));
   }
 }
 
-void Ledger::received(const loader::Batch& batch) {
-  if (fd_ < 0) return;
-  checksums_.clear();
-  for (int64_t item = 0; item < batch.features.size(0); ++item) {
-    checksums_.push_back(checksum(batch.features, item, batch.lengths.data_ptr<int64_t>()[item]));
-  }
-}
-
-void Ledger::consumed(const loader::Batch& batch, double loss, bool is_repeat) {
+void Ledger::received(const loader::Batch& batch, bool is_repeat) {
   if (fd_ < 0) return;
   nlohmann::ordered_json line{
       {"rank", rank_}, {"epoch", batch.epoch}, {"batch", batch.batch}, {"indices", batch.indices}};
   line["dummies"] = nlohmann::json::array();
   for (const loader::DummyItem& dummy : batch.dummies) line["dummies"].push_back(dummy.index);
-  line["checksums"] = checksums_;
-  if (std::isfinite(loss)) line["loss"] = loss;
+  line["checksums"] = nlohmann::json::array();
+  for (int64_t item = 0; item < batch.features.size(0); ++item) {
+    const int64_t frames = batch.lengths.data_ptr<int64_t>()[item];
+    line["checksums"].push_back(checksum(batch.features, item, frames));
+  }
   if (is_repeat) line["repeat"] = true;
-  append(line);
+  received_.push_back(std::move(line));
+}
+
+void Ledger::consumed(int64_t step, double loss) {
+  if (fd_ < 0) return;
+  std::string lines;
+  for (nlohmann::ordered_json& line : received_) {
+    line["step"] = step;
+    if (std::isfinite(loss)) line["loss"] = loss;
+    lines += line.dump() + "\n";
+  }
+  received_.clear();
+  append(lines);
 }
 
 void Ledger::done(int64_t steps, int64_t dummies) {
   if (fd_ < 0) return;
-  append({{"rank", rank_}, {"done", true}, {"steps", steps}, {"dummies", dummies}});
+  const nlohmann::ordered_json line{
+      {"rank", rank_}, {"done", true}, {"steps", steps}, {"dummies", dummies}};
+  append(line.dump() + "\n");
 }
 
 }  // namespace batch71::ddp

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -19,18 +19,19 @@ class Ledger {
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
 
-  // Checksums of a batch, taken before forward may change it.
-  void received(const loader::Batch& batch);
-  // That batch was trained on (or had nothing valid anywhere: `loss` is NaN then).
-  void consumed(const loader::Batch& batch, double loss, bool is_repeat);
+  // A batch that goes into the step under way; here, since forward may change what is in it.
+  void received(const loader::Batch& batch, bool is_repeat);
+  // The step was taken on what was received for it (or skipped by all, as nothing in it was valid: `loss`
+  // is NaN then). Steps count from 0.
+  void consumed(int64_t step, double loss);
   void done(int64_t steps, int64_t dummies);
 
  private:
-  void append(const nlohmann::ordered_json& line);
+  void append(const std::string& lines);
 
   int fd_ = -1;
   int rank_;
-  std::vector<std::string> checksums_;  // of the batch that was received last
+  std::vector<nlohmann::ordered_json> received_;
 };
 
 }  // namespace batch71::ddp

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace batch71::ddp {
 namespace {
@@ -36,7 +37,7 @@ void Rounds::disagree(const std::string& text) {
   progress_.watch().leave(ExitCode::kRanksDisagree, text);
 }
 
-void Rounds::before_epoch(EpochSide mine, loader::EpochPlan& plan) {
+int32_t Rounds::before_epoch(EpochSide mine, loader::EpochPlan& plan) {
   mine.epoch = plan.epoch;
   mine.batches = static_cast<int64_t>(plan.batches.size());
   for (const auto& batch : plan.batches) mine.samples += static_cast<int64_t>(batch.indices.size());
@@ -46,13 +47,14 @@ void Rounds::before_epoch(EpochSide mine, loader::EpochPlan& plan) {
   std::vector<EpochSide> sides;
   for (const Row& row : rows) sides.push_back(EpochSide::from_row(row));
   if (const std::string text = disagreement(sides); !text.empty()) disagree(text);
-  even_out(plan, sides);
+  has_joined_ = false;
   joint_plan_ = joint_plan_digest(sides);
+  return static_cast<int32_t>(even_out(plan, sides));
 }
 
-void Rounds::even_out(loader::EpochPlan& plan, const std::vector<EpochSide>& sides) {
+int64_t Rounds::even_out(loader::EpochPlan& plan, const std::vector<EpochSide>& sides) {
   const std::string text = unevenness(sides);
-  if (text.empty()) return;
+  if (text.empty()) return sides.front().batches;
   const auto [least, most] = std::minmax_element(
       sides.begin(), sides.end(),
       [](const EpochSide& a, const EpochSide& b) { return a.batches < b.batches; });
@@ -61,24 +63,39 @@ void Rounds::even_out(loader::EpochPlan& plan, const std::vector<EpochSide>& sid
     case loader::Uneven::kPad:
       loader::extend(plan, most->batches);
       progress_.trace().incident(Event::kPadded, Stage::kAgree, text, plan.batches_repeated);
-      return;
+      break;
     case loader::Uneven::kDrop:
       loader::truncate(plan, least->batches);
       progress_.trace().incident(Event::kDropped, Stage::kAgree, text, plan.samples_dropped);
-      return;
+      return least->batches;
+    case loader::Uneven::kJoin:
+      if (const auto own = static_cast<int64_t>(plan.batches.size()); own < most->batches) {
+        join_after(own, text);
+      }
+      break;
   }
+  return most->batches;
 }
 
-int64_t Rounds::before_step(const std::optional<loader::Batch>& batch, int64_t step) {
+// Written down once in an epoch: by its plan, or when a rank runs dry before its plan ends.
+void Rounds::join_after(int64_t batches, const std::string& why) {
+  if (std::exchange(has_joined_, true)) return;
+  progress_.trace().incident(Event::kJoined, Stage::kAgree, why, batches);
+}
+
+Rounds::Sums Rounds::before_batch(const std::optional<loader::Batch>& batch, int32_t number) {
   StepSide mine;
-  mine.position = step_position(joint_plan_, step);
+  mine.position = step_position(joint_plan_, number);
   if (batch) {
     mine.has_data = 1;
     mine.valid = batch->num_valid();
     mine.dummies = static_cast<int64_t>(batch->dummies.size());
   }
   const Row sum = hold(kStepRound, [&] { return collectives_.sum(mine.row()); });
-  if (!is_together(sum, mine, collectives_.world_size())) end_apart(mine);
+  const bool may_go_on =
+      sum[0] == collectives_.world_size() || guards_.uneven == loader::Uneven::kJoin;
+  if (!may_go_on || !is_together(sum, mine, collectives_.world_size())) end_apart(mine);
+  if (!batch && sum[0] > 0) join_after(number, "it had promised more");
   dummies_ += sum[2];
   if (dummies_ > guards_.error_budget) {
     const std::string text = fmt::format("budget: {} dummy items over all ranks, {} are allowed",
@@ -86,11 +103,12 @@ int64_t Rounds::before_step(const std::optional<loader::Batch>& batch, int64_t s
     progress_.trace().incident(Event::kLost, Stage::kAgree, text);
     progress_.watch().leave(ExitCode::kErrorBudgetSpent, text);
   }
-  return sum[1];
+  return {sum[0], sum[1], sum[1] + sum[2]};
 }
 
 // All ranks saw the same sums, so all come here, to learn who is elsewhere.
-void Rounds::end_apart(const StepSide& mine) {
+void Rounds::end_apart(StepSide mine) {
+  if (guards_.uneven == loader::Uneven::kJoin) mine.has_data = 1;  // a lack is not what is wrong
   const trace::Place& place = progress_.trace().place();
   const std::vector<Row> rows = hold(
       kStepRound, [&] { return collectives_.gather(where_row(mine, place.epoch, place.batch)); });

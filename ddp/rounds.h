@@ -20,18 +20,26 @@ class Rounds {
  public:
   Rounds(Collectives& collectives, Progress& progress, const loader::Guards& guards);
 
-  // Everything but the plan is given in `mine`. Evens out the plan as guards.uneven says.
-  void before_epoch(EpochSide mine, loader::EpochPlan& plan);
-  // Valid samples over all ranks. nullopt for `batch`: this rank has none, which ends the job.
-  int64_t before_step(const std::optional<loader::Batch>& batch, int64_t step);
+  // Everything but the plan is given in `mine`. Evens out the plan as guards.uneven says; returns the
+  // batches of the rank that has the most.
+  int32_t before_epoch(EpochSide mine, loader::EpochPlan& plan);
+  // Over all ranks.
+  struct Sums {
+    int64_t ranks_with_data = 0;
+    int64_t valid = 0;    // samples
+    int64_t samples = 0;  // dummies too
+  };
+  // nullopt for `batch`: this rank has none; unless ranks may join, that ends the job.
+  Sums before_batch(const std::optional<loader::Batch>& batch, int32_t number);
   // Nobody leaves while another one is still at work.
   void at_end();
 
   int64_t dummies() const { return dummies_; }  // over all ranks
 
  private:
-  void even_out(loader::EpochPlan& plan, const std::vector<EpochSide>& sides);
-  [[noreturn]] void end_apart(const StepSide& mine);
+  int64_t even_out(loader::EpochPlan& plan, const std::vector<EpochSide>& sides);
+  void join_after(int64_t batches, const std::string& why);
+  [[noreturn]] void end_apart(StepSide mine);
   [[noreturn]] void disagree(const std::string& text);
   // One collective as a stage; a failure of it leaves through the watch.
   template <typename Call>
@@ -41,6 +49,7 @@ class Rounds {
   Progress& progress_;
   const loader::Guards& guards_;
   uint64_t joint_plan_ = 0;
+  bool has_joined_ = false;  // in this epoch
   int64_t dummies_ = 0;
 };
 

@@ -29,13 +29,10 @@ std::shared_ptr<Model> make_model(const Seams& seams, loader::Loader& loader) {
   return seams.model({seams.featurizer()->channels(), loader.dataset().num_classes()});
 }
 
-uint64_t digest(const Trainer& trainer) {
-  loader::Digest digest;
-  digest.add(static_cast<uint64_t>(trainer.max_steps));
-  digest.add(static_cast<uint64_t>(trainer.max_epochs));
-  digest.add(std::bit_cast<uint64_t>(trainer.lr));
-  digest.add(static_cast<uint64_t>(trainer.model_seed));
-  return digest.value();
+// Unlike on each rank: what a model draws should not be the same everywhere.
+uint64_t seed_of_rank(const JobConfig& config, int rank) {
+  return loader::mix(static_cast<uint64_t>(config.loader.train_ds.seed)) +
+         static_cast<uint64_t>(rank);
 }
 
 }  // namespace
@@ -48,8 +45,10 @@ StepLoop::StepLoop(const Environment& env, const JobConfig& config, const Seams&
       progress_(progress),
       ledger_(env.ledger_path, env.rank),
       collectives_(meet(env, config.loader.guards, progress)),
-      training_(make_model(seams, loader), config.trainer.lr, collectives_, progress),
-      rounds_(collectives_, progress, config.loader.guards) {}
+      training_(make_model(seams, loader), {config.trainer.lr, seed_of_rank(config, env.rank)},
+                collectives_, progress),
+      rounds_(collectives_, progress, config.loader.guards),
+      stream_(loader, config, seams, progress) {}
 
 EpochSide StepLoop::own_side() const {
   EpochSide side;
@@ -62,55 +61,75 @@ EpochSide StepLoop::own_side() const {
   return side;
 }
 
-std::optional<loader::Batch> StepLoop::fetch() {
-  progress_.watch().enter(Stage::kFetch, progress_.trace().place());
-  try {
-    return loader_.next();
-  } catch (const loader::LoaderFatal& fatal) {
-    progress_.watch().leave(fatal.fatal().code, fatal.fatal().why);
-  }
-}
-
-void StepLoop::train_on(const loader::Batch& batch, int64_t valid, bool is_repeat) {
-  ledger_.received(batch);
-  double loss = std::numeric_limits<double>::quiet_NaN();
-  if (valid > 0) {  // otherwise no rank has anything to learn from, and all skip alike
-    loss = training_.gradients(batch, valid);
-    if (!std::isfinite(loss)) {
-      progress_.watch().leave(ExitCode::kNonFiniteLoss, "the loss over all ranks is not finite");
-    }
-    training_.update_weights();
-    loss_ = loss;
-  }
-  progress_.enter(Event::kStepDone, Stage::kStep, std::bit_cast<int64_t>(loss_), valid);
-  ledger_.consumed(batch, loss, is_repeat);
+// The ranks agreed on the shapes of the weights: now on the weights.
+void StepLoop::begin() {
+  training_.begin();
+  has_begun_ = true;
 }
 
 // Every rank has its first batch: what is slow to start is over.
 void StepLoop::end_start() {
   collectives_.set_deadline_ms(config_.loader.guards.collective_deadline_ms);
   progress_.watch().under_way();
+  is_under_way_ = true;
 }
 
 bool StepLoop::is_finished() const {
-  return config_.trainer.max_steps >= 0 && step_ >= config_.trainer.max_steps;
+  return config_.trainer.max_steps >= 0 && steps_ >= config_.trainer.max_steps;
+}
+
+void StepLoop::end_step() {
+  double loss = std::numeric_limits<double>::quiet_NaN();
+  if (step_.valid > 0) {  // otherwise no rank has anything to learn from, and all skip alike
+    loss = training_.finish(step_.valid);
+    if (!std::isfinite(loss)) {
+      progress_.watch().leave(ExitCode::kNonFiniteLoss, "the loss over all ranks is not finite");
+    }
+    training_.update_weights();
+    loss_ = loss;
+  }
+  ledger_.consumed(steps_, loss);
+  ++steps_;
+  step_ = {};
+}
+
+bool StepLoop::run_batch(int32_t number, int32_t num_batches) {
+  progress_.enter(Event::kStepStarted, Stage::kStep);
+  const std::optional<loader::Batch> batch = stream_.fetch(number);
+  const Rounds::Sums sums = rounds_.before_batch(batch, number);
+  if (!is_under_way_) end_start();
+  if (sums.ranks_with_data == 0) return false;
+  if (batch) ledger_.received(*batch, number >= own_batches_);
+  ++step_.batches;
+  step_.valid += sums.valid;
+  const bool is_last =
+      step_.batches == config_.trainer.accumulate_grad_batches || number + 1 == num_batches;
+  // Where no rank has anything valid, all skip alike; but not where gradients are still to be reduced.
+  if (sums.valid > 0 || (is_last && step_.valid > 0)) {
+    training_.add(batch ? *batch : stream_.shadow(number), is_last);
+  }
+  if (is_last) end_step();
+  progress_.enter(Event::kStepDone, Stage::kStep, std::bit_cast<int64_t>(loss_), sums.valid);
+  return true;
 }
 
 void StepLoop::run_epoch(int32_t epoch) {
   progress_.trace().begin({epoch, -1, -1});
   loader::EpochPlan plan = loader_.plan(epoch);
-  const auto own_batches = static_cast<int32_t>(plan.batches.size());
-  rounds_.before_epoch(own_side(), plan);
-  if (step_ == 0) training_.begin();
-  const auto batches = static_cast<int32_t>(plan.batches.size());
-  loader_.start_epoch(std::move(plan));
-  for (int32_t batch = 0; batch < batches && !is_finished(); ++batch, ++step_) {
-    progress_.trace().begin({epoch, batch, -1});
-    progress_.enter(Event::kStepStarted, Stage::kStep);
-    const std::optional<loader::Batch> fetched = fetch();
-    const int64_t valid = rounds_.before_step(fetched, step_);
-    if (step_ == 0) end_start();
-    train_on(*fetched, valid, batch >= own_batches);
+  own_batches_ = static_cast<int32_t>(plan.batches.size());
+  const int32_t num_batches = rounds_.before_epoch(own_side(), plan);
+  if (!has_begun_) begin();
+  stream_.start_epoch(std::move(plan));
+  int32_t number = 0;
+  for (; number < num_batches && !is_finished(); ++number) {
+    progress_.trace().begin({epoch, number, -1});
+    if (!run_batch(number, num_batches)) break;
+  }
+  // All ran dry before their plans said so, in the middle of a step: it ends with what it has.
+  if (step_.batches > 0) {
+    if (step_.valid > 0) training_.add(stream_.shadow(number), true);
+    end_step();
+    progress_.enter(Event::kStepDone, Stage::kStep, std::bit_cast<int64_t>(loss_));
   }
 }
 
@@ -122,7 +141,7 @@ void StepLoop::run() {
   progress_.trace().incident(Event::kDone, Stage::kShutdown, {}, dummies());
   progress_.watch().done();
   progress_.watch().enter(Stage::kShutdown, progress_.trace().place());
-  ledger_.done(step_, dummies());
+  ledger_.done(steps_, dummies());
 }
 
 }  // namespace batch71::ddp

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "ddp/batch_stream.h"
 #include "ddp/environment.h"
 #include "ddp/job.h"
 #include "ddp/ledger.h"
@@ -22,17 +23,25 @@ class StepLoop {
   // All epochs, then the round that ends the job. Throws what user code throws.
   void run();
 
-  int64_t steps() const { return step_; }
+  int64_t steps() const { return steps_; }               // of the optimizer
   int64_t dummies() const { return rounds_.dummies(); }  // over all ranks
   double loss() const { return loss_; }                  // of the last step, over all ranks
 
  private:
   EpochSide own_side() const;
-  std::optional<loader::Batch> fetch();
-  void train_on(const loader::Batch& batch, int64_t valid, bool is_repeat);
+  void begin();
   void end_start();
   void run_epoch(int32_t epoch);
+  // One batch of every rank that has one. False: none has.
+  bool run_batch(int32_t number, int32_t num_batches);
+  void end_step();
   bool is_finished() const;
+
+  // What was put into the step that is under way, over all ranks.
+  struct Step {
+    int batches = 0;  // of a rank
+    int64_t valid = 0;
+  };
 
   const Environment& env_;
   const JobConfig& config_;
@@ -42,7 +51,12 @@ class StepLoop {
   Collectives collectives_;
   TrainingStep training_;
   Rounds rounds_;
-  int64_t step_ = 0;
+  BatchStream stream_;
+  bool has_begun_ = false;
+  bool is_under_way_ = false;
+  int32_t own_batches_ = 0;  // of the epoch, as planned
+  Step step_;
+  int64_t steps_ = 0;
   double loss_ = 0;
 };
 

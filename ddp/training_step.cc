@@ -1,10 +1,14 @@
 // Forward, loss, backward, SGD.
 #include "ddp/training_step.h"
 
+#include <ATen/Context.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/optim/sgd.h>
 
 #include <bit>
+#include <optional>
+#include <utility>
 
 #include "ddp/model.h"
 #include "loader/hash.h"
@@ -15,43 +19,78 @@ namespace {
 using trace::Event;
 using trace::Stage;
 
+uint64_t seed_of(uint64_t seed, const loader::Batch& batch) {
+  return loader::mix(loader::mix(seed + static_cast<uint64_t>(batch.epoch)) +
+                     static_cast<uint64_t>(batch.batch));
+}
+
+// Puts a model's buffers back when it goes: after backward, which may still need them as they were.
+class BuffersKept {
+ public:
+  explicit BuffersKept(std::vector<at::Tensor> buffers) : buffers_(std::move(buffers)) {
+    for (const at::Tensor& buffer : buffers_) before_.push_back(buffer.detach().clone());
+  }
+  ~BuffersKept() {
+    for (size_t i = 0; i < buffers_.size(); ++i) buffers_[i].detach().copy_(before_[i]);
+  }
+  BuffersKept(const BuffersKept&) = delete;
+  BuffersKept& operator=(const BuffersKept&) = delete;
+
+ private:
+  std::vector<at::Tensor> buffers_;
+  std::vector<at::Tensor> before_;
+};
+
 }  // namespace
 
 class TrainingStep::Impl {
  public:
-  Impl(std::shared_ptr<Model> with, double lr, Collectives& using_collectives, Progress& tell)
+  Impl(std::shared_ptr<Model> with, const Spec& spec, Collectives& using_collectives,
+       Progress& tell)
       : model(std::move(with)),
-        sgd(model->parameters(), torch::optim::SGDOptions(lr)),
+        seed(spec.seed),
+        sgd(model->parameters(), torch::optim::SGDOptions(spec.lr)),
         collectives(using_collectives),
         progress(tell),
-        loss_carrier(at::zeros({}).requires_grad_()) {}
+        loss_carrier(at::zeros({}).requires_grad_()) {
+    for (const at::Tensor& parameter : model->parameters()) {
+      parameter.register_hook([counts = counts](const at::Tensor& gradient) {
+        return *counts ? gradient : at::zeros_like(gradient);
+      });
+    }
+  }
 
-  // The sum over this rank's valid rows, times `scale`.
-  at::Tensor scaled_loss(const loader::Batch& batch, double scale) {
-    const at::Tensor rows = batch.is_dummy.logical_not().nonzero().squeeze(1);
+  // The rows to learn from; of a batch that has none all, though they count for nothing.
+  at::Tensor choose_rows(const loader::Batch& batch) {
+    const at::Tensor valid = batch.is_dummy.logical_not().nonzero().squeeze(1);
+    *counts = valid.numel() > 0;
+    return *counts ? valid : batch.is_dummy.nonzero().squeeze(1);
+  }
+
+  // The sum over these rows, with the loss carrier.
+  at::Tensor loss_sum(const loader::Batch& batch, const at::Tensor& rows) {
+    at::manual_seed(seed_of(seed, batch));
     progress.enter(Event::kForwardCalled, Stage::kForward);
     const at::Tensor outputs = model->forward(batch);
     progress.enter(Event::kForwardDone, Stage::kLoss);
-    const at::Tensor chosen = outputs.index_select(0, rows);
-    // Without a valid row: a sum over nothing, whose gradients are zeros that the Reducer waits for.
-    const at::Tensor sum = rows.numel() > 0
-                               ? model->loss_sum(chosen, batch.labels.index_select(0, rows))
-                               : chosen.sum();
-    progress.enter(Event::kLossDone, Stage::kLoss, std::bit_cast<int64_t>(sum.item<double>()));
-    return sum * scale;
+    const at::Tensor sum =
+        model->loss_sum(outputs.index_select(0, rows), batch.labels.index_select(0, rows));
+    const double loss = *counts ? sum.item<double>() : 0;
+    progress.enter(Event::kLossDone, Stage::kLoss, std::bit_cast<int64_t>(loss));
+    return sum + loss_carrier * loss;
   }
 
-  void backward(const at::Tensor& loss) {
+  void backward(const at::Tensor& loss, bool is_last) {
     reducing = false;
     progress.enter(Event::kBackwardCalled, Stage::kBackward);
     try {
-      collectives.prepare_for_backward();
+      if (is_last) collectives.prepare_for_backward();  // else the Reducer ignores this backward
       loss.backward();
     } catch (const std::exception& error) {
       if (!reducing) throw;  // the model's own
       progress.watch().symptom(Stage::kAllreduce, error.what());
     }
-    progress.enter(Event::kAllreduceDone, Stage::kStep);
+    if (is_last) progress.enter(Event::kAllreduceDone, Stage::kStep);
   }
 
   // Before the last bucket main still computes gradients; after it, it can only wait for others.
@@ -62,18 +101,22 @@ class TrainingStep::Impl {
   }
 
   std::shared_ptr<Model> model;
+  uint64_t seed;
   torch::optim::SGD sgd;
   Collectives& collectives;
   Progress& progress;
   // A parameter that is always 0 and whose gradient is the loss: so the all-reduce of the gradients
   // averages the loss too, and every rank knows the same one before the optimizer.
   at::Tensor loss_carrier;
+  // Does the batch that is worked on count? Shared with the hooks, which live as long as the model.
+  std::shared_ptr<bool> counts = std::make_shared<bool>(true);
   bool reducing = false;
+  bool is_fresh = true;  // nothing was added to the gradients of this step yet
 };
 
-TrainingStep::TrainingStep(std::shared_ptr<Model> model, double lr, Collectives& collectives,
+TrainingStep::TrainingStep(std::shared_ptr<Model> model, const Spec& spec, Collectives& collectives,
                            Progress& progress)
-    : impl_(std::make_unique<Impl>(std::move(model), lr, collectives, progress)) {}
+    : impl_(std::make_unique<Impl>(std::move(model), spec, collectives, progress)) {}
 
 TrainingStep::~TrainingStep() = default;
 
@@ -98,14 +141,25 @@ void TrainingStep::begin() {
   });
 }
 
-double TrainingStep::gradients(const loader::Batch& batch, int64_t valid_over_all_ranks) {
-  impl_->sgd.zero_grad();
-  impl_->loss_carrier.mutable_grad() = at::Tensor();
+void TrainingStep::add(const loader::Batch& batch, bool is_last) {
+  if (std::exchange(impl_->is_fresh, false)) {
+    impl_->sgd.zero_grad();
+    impl_->loss_carrier.mutable_grad() = at::Tensor();
+  }
+  const at::Tensor rows = impl_->choose_rows(batch);
+  std::optional<BuffersKept> kept;
+  if (!*impl_->counts) kept.emplace(impl_->model->buffers());
+  impl_->backward(impl_->loss_sum(batch, rows), is_last);
+}
+
+double TrainingStep::finish(int64_t valid_over_all_ranks) {
+  impl_->is_fresh = true;
   const double scale = static_cast<double>(impl_->collectives.world_size()) /
                        static_cast<double>(valid_over_all_ranks);
-  const at::Tensor loss = impl_->scaled_loss(batch, scale);
-  impl_->backward(loss + impl_->loss_carrier * loss.detach());
-  return impl_->loss_carrier.grad().item<double>();
+  for (const at::Tensor& parameter : impl_->model->parameters()) {
+    if (parameter.grad().defined()) parameter.mutable_grad().mul_(scale);
+  }
+  return impl_->loss_carrier.grad().item<double>() * scale;
 }
 
 void TrainingStep::update_weights() {

@@ -9,7 +9,7 @@ using trace::Stage;
 
 bool is_own_stage(Stage stage) {
   return stage == Stage::kStep || stage == Stage::kForward || stage == Stage::kLoss ||
-         stage == Stage::kBackward || stage == Stage::kOptimizer;
+         stage == Stage::kBackward || stage == Stage::kOptimizer || stage == Stage::kCheckpoint;
 }
 
 std::optional<int> deadline_ms(Stage stage, const loader::Guards& guards, bool is_under_way) {

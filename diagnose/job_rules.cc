@@ -83,7 +83,8 @@ int64_t usual_count(const std::map<int, Incident>& sides) {
 std::vector<Verdict> inferred_disagreement(const RunFacts& facts) {
   const std::vector<Incident> ended = endings(facts, ExitCode::kRanksDisagree);
   const std::map<int, Incident> sides = unlike_batch_counts(facts);
-  const bool mended = !facts.of(Event::kPadded).empty() || !facts.of(Event::kDropped).empty();
+  const bool mended = !facts.of(Event::kPadded).empty() || !facts.of(Event::kDropped).empty() ||
+                      !facts.of(Event::kJoined).empty();
   if (sides.empty()) {
     if (ended.empty()) return {};
     Verdict verdict = verdict_from(Kind::kRanksDisagree, -1, ended.front());
@@ -98,6 +99,15 @@ std::vector<Verdict> inferred_disagreement(const RunFacts& facts) {
   verdict.evidence.push_back(fmt::format("most ranks have {} batches", usual));
   verdict.recovered = mended || facts.job_done;
   verdict.sure = verdict.recovered || !ended.empty();
+  return {verdict};
+}
+
+// A rank that had promised as many batches as the others, and had fewer: shadows took their place.
+std::vector<Verdict> ran_dry(const RunFacts& facts) {
+  const std::vector<Incident> joined = facts.of(Event::kJoined);
+  if (joined.empty()) return {};
+  Verdict verdict = verdict_from(Kind::kShardsUneven, joined.front().rank(), joined.front());
+  verdict.recovered = true;
   return {verdict};
 }
 
@@ -117,8 +127,10 @@ int rank_of_non_finite_loss(const RunFacts& facts) {
 }  // namespace
 
 std::vector<Verdict> disagreements(const RunFacts& facts) {
-  std::vector<Verdict> stated = stated_disagreement(facts);
-  return stated.empty() ? inferred_disagreement(facts) : stated;
+  for (const auto rule : {stated_disagreement, inferred_disagreement, ran_dry}) {
+    if (std::vector<Verdict> found = rule(facts); !found.empty()) return found;
+  }
+  return {};
 }
 
 std::vector<Verdict> losses(const RunFacts& facts) {

@@ -31,7 +31,7 @@ bool is_stopped(const Observation& seen) {
 // The stages in which nobody but the rank itself can hold it up.
 bool is_own_stage(Stage stage) {
   return stage == Stage::kStep || stage == Stage::kForward || stage == Stage::kLoss ||
-         stage == Stage::kBackward || stage == Stage::kOptimizer;
+         stage == Stage::kBackward || stage == Stage::kOptimizer || stage == Stage::kCheckpoint;
 }
 
 Kind kind_of_stage(Stage stage) {

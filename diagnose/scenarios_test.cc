@@ -306,6 +306,16 @@ void shards_padded(RunFolderBuilder& run) {
   run.main(1).incident_at({0, -1, -1}, Event::kPadded, Stage::kAgree, "", 1);
   finish(run, 0);
 }
+void shards_joined(RunFolderBuilder& run) {
+  agree_on_shards(run);
+  run.main(1).incident_at({0, -1, -1}, Event::kJoined, Stage::kAgree, "kind=shards_uneven", 71);
+  beat(run, 0);
+}
+void stream_ran_dry(RunFolderBuilder& run) {
+  begin_job(run);
+  run.main(1).incident_at({0, 71, -1}, Event::kJoined, Stage::kAgree, "it had promised more", 71);
+  beat(run, 1);
+}
 void ranks_disagree(RunFolderBuilder& run) {
   begin_job(run);
   for (int rank : {0, 1}) {
@@ -448,6 +458,10 @@ const std::vector<Scenario>& scenarios() {
       {"ShardsUneven", shards_uneven, of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree)},
       {"ShardsPadded", shards_padded,
        recovered(of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree))},
+      {"ShardsJoined", shards_joined,
+       recovered(of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree))},
+      {"StreamRanDry", stream_ran_dry,
+       recovered(of_rank(Kind::kShardsUneven, 1, 71, Stage::kAgree))},
       {"RanksDisagree", ranks_disagree, of_rank(Kind::kRanksDisagree, 1, -1, Stage::kAgree)},
       {"BudgetSpent", budget_spent, of_rank(Kind::kErrorBudgetSpent, -1, 71, Stage::kAgree)},
       {"ZygoteLost", zygote_lost, of_rank(Kind::kZygoteLost, 1, 71, Stage::kFetch)},

@@ -64,7 +64,7 @@ const std::vector<KindText>& all_kinds() {
        "ranks wait in a collective; the traces blame nobody",
        "check the network between the hosts; trace every rank"},
       {Kind::kShardsUneven, "shards_uneven", "the rank has another number of batches",
-       "even out the shards, or guards: uneven: pad (or drop)"},
+       "even out the shards, or guards: uneven: join (or pad, drop)"},
       {Kind::kRanksDisagree, "ranks_disagree", "the ranks are about to do different things",
        "give every rank the same config, manifest and model"},
       {Kind::kErrorBudgetSpent, "error_budget_spent",

@@ -77,6 +77,9 @@ std::string step_words(const Entry& entry) {
     case Event::kStepDone:
       return fmt::format("Training step {} DONE, loss={:.4f}, valid={}", batch,
                          as_double(entry.arg0), entry.arg1);
+    case Event::kCheckpointing: return fmt::format("Saving checkpoint, steps={}...", entry.arg0);
+    case Event::kCheckpointed:
+      return fmt::format("Checkpoint saved, steps={}, bytes={}", entry.arg0, entry.arg1);
     default: return "";
   }
 }
@@ -108,6 +111,10 @@ std::string incident_words(const Entry& entry) {
     case Event::kDone: return fmt::format("DONE, dummies={}", entry.arg0);
     case Event::kPadded: return fmt::format("Padded, batches repeated={}", entry.arg0);
     case Event::kDropped: return fmt::format("Dropped, samples left out={}", entry.arg0);
+    case Event::kJoined:
+      return fmt::format("Goes on with shadow batches after {} of its own: {}", entry.arg0,
+                         entry.text);
+    case Event::kResumed: return "Resumed: " + entry.text;
     case Event::kBeat: return "";
     default: return fmt::format("{}: {}", name(entry.event), entry.text);
   }

@@ -61,8 +61,11 @@ Section bind(Guards& to) {
               "What a bad item becomes; rethrow: the job stops at the first one.");
   keys.choice("finite_check", to.finite_check, {"reject", "accept"},
               "NaN and infinity in samples or features; accept: passed on.");
-  keys.choice("uneven", to.uneven, {"fail", "pad", "drop"},
-              "Ranks with unlike numbers of batches.");
+  keys.choice(
+      "uneven", to.uneven, {"fail", "pad", "drop", "join"},
+      "Ranks with unlike numbers of batches. pad: the short ones repeat their own; drop: all stop "
+      "with the shortest; join: who has run dry goes on with shadow batches that count for "
+      "nothing, also where it had promised more.");
   return keys;
 }
 
@@ -109,7 +112,8 @@ std::string describe_config() {
   return "# Settings\n\n"
          "Generated from the tables in `loader/config.cc`; a unit test compares. Sections of one "
          "YAML "
-         "file, besides `trainer:`.\nDeadlines are whole milliseconds or `off` (PyTorch's 30 "
+         "file, besides `trainer:` (docs/trainer.md).\nDeadlines are whole milliseconds or `off` "
+         "(PyTorch's 30 "
          "minutes). "
          "Unknown keys are refused. Relative paths start at the working folder.\n\n" +
          bind(config.train_ds).describe() + "\n" + bind(config.guards).describe();

@@ -11,9 +11,9 @@
 
 namespace batch71::loader {
 
-enum class OnBadItem { kDummy, kRethrow };    // rethrow: the job stops at the first bad item
-enum class FiniteCheck { kReject, kAccept };  // accept: NaN is passed on
-enum class Uneven { kFail, kPad, kDrop };     // ranks with unlike batch counts
+enum class OnBadItem { kDummy, kRethrow };        // rethrow: the job stops at the first bad item
+enum class FiniteCheck { kReject, kAccept };      // accept: NaN is passed on
+enum class Uneven { kFail, kPad, kDrop, kJoin };  // ranks with unlike batch counts
 
 struct TrainDs {
   std::string manifest_filepath;  // "{rank}" in it: one manifest a rank (pre-sharded data)

@@ -75,7 +75,7 @@ TEST_F(ConfigTest, RefusesValuesThatCannotBe) {
       {"guards:\n  item_deadline_ms: 0\n", ":2: guards.item_deadline_ms is '0'"},
       {"guards:\n  item_deadline_ms: -5\n", "`off` or whole milliseconds"},
       {"guards:\n  item_deadline_ms: 1e3\n", "`off` or whole milliseconds"},
-      {"guards:\n  uneven: maybe\n", "one of: fail, pad, drop"},
+      {"guards:\n  uneven: maybe\n", "one of: fail, pad, drop, join"},
       {"train_ds: 7\n", "not a map"},
       {"just text\n", "not a map"},
       {"train_ds: [\n", "not YAML"},

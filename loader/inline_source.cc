@@ -77,7 +77,7 @@ InlineSource::InlineSource(std::shared_ptr<LoaderParts> parts, trace::Writer& tr
 
 void InlineSource::start_epoch(EpochPlan plan) {
   plan_ = std::move(plan);
-  next_batch_ = 0;
+  next_batch_ = plan_.first_batch;
 }
 
 void InlineSource::fatal(ExitCode code, const std::string& why) {

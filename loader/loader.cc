@@ -61,8 +61,8 @@ class Loader::Impl {
 
   void start_epoch(EpochPlan plan) {
     epoch_ = plan.epoch;
-    batches_left_ = plan.batches.size();
-    next_batch_ = 0;
+    batches_left_ = plan.batches.size() - plan.first_batch;
+    next_batch_ = static_cast<int32_t>(plan.first_batch);
     source_->start_epoch(std::move(plan));
   }
 

@@ -18,6 +18,7 @@ struct BatchPlan {
 struct EpochPlan {
   int32_t epoch = 0;
   std::vector<BatchPlan> batches;
+  size_t first_batch = 0;        // to begin with: an earlier attempt consumed those before it
   uint64_t digest = 0;           // over epoch and all indices
   int64_t samples_dropped = 0;   // by `truncate`
   int64_t batches_repeated = 0;  // by `extend`

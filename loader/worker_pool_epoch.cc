@@ -10,7 +10,7 @@ void WorkerPool::start_epoch(EpochStart start, uint64_t now_ns) {
   const bool is_first = serial_ == 0;
   serial_ = start.serial;
   plan_ = std::move(start.plan);
-  next_batch_ = 0;
+  next_batch_ = plan_.first_batch;
   starved_since_ns_ = 0;
   if (!is_first && !train_ds().persistent_workers) retire_all(now_ns);
   if (parts_->failed) return;

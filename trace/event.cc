@@ -36,6 +36,7 @@ std::string_view name(Stage stage) {
     case Stage::kAllreduce: return "allreduce";
     case Stage::kOptimizer: return "optimizer";
     case Stage::kShutdown: return "shutdown";
+    case Stage::kCheckpoint: return "checkpoint";
   }
   return "unknown";
 }
@@ -65,6 +66,8 @@ std::string_view name(Event event) {
     case Event::kOptimizerCalled: return "optimizer_called";
     case Event::kStepDone: return "step_done";
     case Event::kBeat: return "beat";
+    case Event::kCheckpointing: return "checkpointing";
+    case Event::kCheckpointed: return "checkpointed";
     case Event::kSettings: return "settings";
     case Event::kLoaderCreated: return "loader_created";
     case Event::kWorkerSpawned: return "worker_spawned";
@@ -86,6 +89,8 @@ std::string_view name(Event event) {
     case Event::kUnkillable: return "unkillable";
     case Event::kPadded: return "padded";
     case Event::kDropped: return "dropped";
+    case Event::kJoined: return "joined";
+    case Event::kResumed: return "resumed";
   }
   return "unknown";
 }

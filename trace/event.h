@@ -40,6 +40,7 @@ enum class Stage : uint16_t {
   kAllreduce = 27,  // collective: gradients, inside backward
   kOptimizer = 28,
   kShutdown = 29,
+  kCheckpoint = 30,  // rank 0 writes the job's state
 };
 
 enum class Event : uint16_t {
@@ -67,6 +68,8 @@ enum class Event : uint16_t {
   kOptimizerCalled = 21,
   kStepDone = 22,  // arg0: bits of the global loss (double), arg1: valid samples over all ranks
   kBeat = 23,      // a watch is alive; arg0: its oversleep in ns
+  kCheckpointing = 24,  // stage kCheckpoint; arg0: steps taken so far
+  kCheckpointed = 25,   // arg0: steps in it, arg1: bytes
 
   // Incident log: rare, never overwritten.
   kSettings = 100,       // text: "world_size=4, shuffle=True, ..." (DataLoader settings)
@@ -92,6 +95,9 @@ enum class Event : uint16_t {
   kUnkillable = 118,      // arg0: pid that outlived SIGKILL, arg1: worker * 65536 + generation
   kPadded = 119,          // arg0: batches repeated on this rank (uneven: pad)
   kDropped = 120,         // arg0: samples left out on this rank (uneven: drop)
+  kJoined =
+      121,  // this rank has fewer batches than others, and goes on with shadow batches after arg0
+  kResumed = 122,  // text: where an earlier attempt's checkpoint lets this one begin
 };
 
 std::string_view name(Role role);

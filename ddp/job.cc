@@ -10,6 +10,7 @@
 #include "ddp/step_loop.h"
 #include "ddp/step_watch.h"
 #include "loader/loader.h"
+#include "loader/rank_output.h"
 #include "loader/throw_stack.h"
 #include "trace/errors.h"
 
@@ -59,11 +60,11 @@ ExitCode run_job(const JobConfig& config, const Seams& seams) {
   Progress progress(trace, *watch);
   StepLoop loop(env, config, seams, loader, progress);
   run_loop(loop, progress);
-  print_lines(env.rank, "done",
-              fmt::format("{} steps, final loss {:.4f}, {} dummies over all ranks", loop.steps(),
-                          loop.loss(), loop.dummies()));
+  loader::print_lines(env.rank, "done",
+                      fmt::format("{} steps, final loss {:.4f}, {} dummies over all ranks",
+                                  loop.steps(), loop.loss(), loop.dummies()));
   if (!env.run_folder.empty() && seams.on_stuck) {
-    print_lines(env.rank, "verdict", seams.on_stuck(env.run_folder));
+    loader::print_lines(env.rank, "verdict", seams.on_stuck(env.run_folder));
   }
   return ExitCode::kDone;
 }

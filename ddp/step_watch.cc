@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "ddp/watch_rules.h"
+#include "loader/rank_output.h"
 #include "trace/clock.h"
 #include "trace/process_state.h"
 
@@ -30,17 +31,6 @@ constexpr uint32_t kWatchSlots = 512;
 uint64_t in_ms(int ms) { return trace::monotonic_ns() + static_cast<uint64_t>(ms) * kMillisecond; }
 
 }  // namespace
-
-void print_lines(int rank, const char* label, const std::string& lines) {
-  std::istringstream stream(lines);
-  for (std::string line; std::getline(stream, line);) {
-    const std::string text = fmt::format("[rank {}] {}: {}\n", rank, label, line);
-    pollfd err{STDERR_FILENO, POLLOUT, 0};
-    constexpr int kPatienceMs = 200;
-    if (poll(&err, 1, kPatienceMs) != 1) return;
-    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
-  }
-}
 
 uint64_t StepWatch::MainState::age_ms() const {
   return (trace::monotonic_ns() - since_ns) / kMillisecond;
@@ -253,8 +243,8 @@ void StepWatch::end(const Trouble& trouble) {
   trace_->incident_at(main.place, Event::kVerdict, Stage::kShutdown, verdict);
   trace_->incident_at(main.place, Event::kEnding, Stage::kShutdown, trouble.why,
                       static_cast<int64_t>(code));
-  print_lines(env_.rank, "verdict", verdict);
-  print_lines(env_.rank, "ended", trouble.why);
+  loader::print_lines(env_.rank, "verdict", verdict);
+  loader::print_lines(env_.rank, "ended", trouble.why);
   _exit(static_cast<int>(code));
 }
 

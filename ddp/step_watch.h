@@ -103,7 +103,4 @@ class StepWatch {
   std::thread thread_;  // last: everything above is there before it runs
 };
 
-// Lines to stderr, each after "[rank N] <label>: "; a reader that does not read cannot hold us up.
-void print_lines(int rank, const char* label, const std::string& lines);
-
 }  // namespace batch71::ddp

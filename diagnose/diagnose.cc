@@ -2,8 +2,11 @@
 #include "diagnose/diagnose.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <tuple>
 
 #include "diagnose/facts.h"
@@ -182,6 +185,20 @@ std::vector<std::string> problems(const trace::RunTrace& run, const RunFacts& fa
   return out;
 }
 
+// What programs were warned of, each text once with the ranks that it came from.
+std::vector<std::string> notes(const RunFacts& facts) {
+  std::map<std::string, std::set<int>> ranks_by_text;
+  for (const Incident& warning : facts.of(trace::Event::kWarning)) {
+    ranks_by_text[as_one_line(warning.entry->text)].insert(warning.rank());
+  }
+  std::vector<std::string> out;
+  for (const auto& [text, ranks] : ranks_by_text) {
+    out.push_back(fmt::format("{} {}: {}", ranks.size() > 1 ? "ranks" : "rank",
+                              fmt::join(ranks, ", "), text));
+  }
+  return out;
+}
+
 }  // namespace
 
 Diagnosis diagnose(const trace::RunTrace& run) {
@@ -210,6 +227,7 @@ Diagnosis diagnose(const trace::RunTrace& run) {
       }));
   out.world_size = facts.world_size;
   out.problems = problems(run, facts);
+  out.notes = notes(facts);
   out.now_ns = facts.now_ns;
   return out;
 }

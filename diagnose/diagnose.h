@@ -30,6 +30,7 @@ struct Diagnosis {
   int world_size = 0;
   std::vector<RankRow> ranks;         // by rank
   std::vector<std::string> problems;  // of the trace files
+  std::vector<std::string> notes;     // worth knowing, and no cause of anything
   uint64_t now_ns = 0;  // what durations are held against: now, or where the traces end
 };
 

@@ -14,6 +14,7 @@ constexpr size_t kMaxVerdicts = 8;  // one screen
 constexpr size_t kMaxRanks = 16;
 constexpr size_t kMaxEvidence = 6;
 constexpr size_t kMaxProblems = 4;
+constexpr size_t kMaxNotes = 2;
 
 class Painter {
  public:
@@ -131,6 +132,7 @@ std::string to_screen(const Diagnosis& diagnosis, bool colour) {
   if (!diagnosis.ranks.empty()) out += "\n" + rank_table(diagnosis);
   out += "\n" + bullet_list("evidence", first.evidence, kMaxEvidence);
   if (const std::string text = remedy(first); !text.empty()) out += "remedy    " + text + "\n";
+  out += bullet_list("notes", diagnosis.notes, kMaxNotes);
   const std::string problems = bullet_list("traces", diagnosis.problems, kMaxProblems);
   return problems.empty() ? out : out + paint.faint(problems);
 }

@@ -52,7 +52,8 @@ std::string to_json(const Diagnosis& diagnosis) {
                   {"now_ns", diagnosis.now_ns},
                   {"verdicts", std::move(verdicts)},
                   {"ranks", std::move(ranks)},
-                  {"problems", diagnosis.problems}};
+                  {"problems", diagnosis.problems},
+                  {"notes", diagnosis.notes}};
   // Names of files may be any bytes: what is no UTF-8 is replaced, never thrown at the reader.
   return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -239,6 +239,19 @@ TEST(Verdicts, AJobThatWasKilledAsAWholeIsNotCalledHung) {
   EXPECT_THAT(verdict.evidence, Contains(HasSubstr("as a whole")));
 }
 
+TEST(Report, WarningsAreNotesAndNoCause) {
+  RunFolderBuilder run;
+  scenario("Clean").build(run);
+  for (int rank : {0, 1}) {
+    run.main(rank).incident(Event::kWarning, Stage::kSetup, "epoch 0 is started again");
+  }
+  const Diagnosis diagnosis = run.diagnose();
+  EXPECT_EQ(diagnosis.verdicts.front().kind, Kind::kNothingWrong);
+  EXPECT_THAT(diagnosis.notes, ElementsAre("ranks 0, 1: epoch 0 is started again"));
+  EXPECT_THAT(to_screen(diagnosis, false), HasSubstr("notes\n  - ranks 0, 1: epoch 0 is"));
+  EXPECT_EQ(nlohmann::json::parse(to_json(diagnosis))["notes"].size(), 1u);
+}
+
 TEST(Report, OneScreenSaysWhereSinceWhenAndWhatToDo) {
   RunFolderBuilder run;
   scenario("FeaturizerHangsForGood").build(run);

@@ -109,6 +109,7 @@ std::string incident_words(const Entry& entry) {
     case Event::kRankStarted: return fmt::format("Rank {} started, pid={}", entry.arg1, entry.arg0);
     case Event::kEnding: return fmt::format("ENDING with code {}: {}", entry.arg0, entry.text);
     case Event::kDone: return fmt::format("DONE, dummies={}", entry.arg0);
+    case Event::kWarning: return "WARNING: " + entry.text;
     case Event::kPadded: return fmt::format("Padded, batches repeated={}", entry.arg0);
     case Event::kDropped: return fmt::format("Dropped, samples left out={}", entry.arg0);
     case Event::kJoined:

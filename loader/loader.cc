@@ -1,10 +1,13 @@
 // Puts the parts together: plans, a source of batches, and what the training thread's trace tells.
 #include "loader/loader.h"
 
+#include <utility>
+
 #include "loader/batch_tensors.h"
 #include "loader/inline_source.h"
 #include "loader/loader_parts.h"
 #include "loader/pooled_source.h"
+#include "loader/rank_output.h"
 
 namespace batch71::loader {
 namespace {
@@ -60,7 +63,10 @@ class Loader::Impl {
   int64_t dummies_total() const { return parts_->dummies.total(); }
 
   void start_epoch(EpochPlan plan) {
+    const bool is_again = plan.epoch == epoch_ || plan.digest == digest_;
+    if (next_batch_ > 0 && is_again && sampler_.shuffle) warn_of_repetition(plan.epoch);
     epoch_ = plan.epoch;
+    digest_ = plan.digest;
     batches_left_ = plan.batches.size() - plan.first_batch;
     next_batch_ = static_cast<int32_t>(plan.first_batch);
     source_->start_epoch(std::move(plan));
@@ -82,12 +88,24 @@ class Loader::Impl {
   }
 
  private:
+  void warn_of_repetition(int32_t epoch) {
+    if (std::exchange(has_warned_, true)) return;
+    const std::string text =
+        "epoch " + std::to_string(epoch) +
+        " is started again although shuffle is on: its samples come in the same "
+        "order once more; count the epochs (set_epoch), Loader::plan(epoch)";
+    trace_.incident(trace::Event::kWarning, trace::Stage::kSetup, text);
+    print_lines(parts_->spec.rank, "warning", text);
+  }
+
   trace::Writer& trace_;
   std::shared_ptr<LoaderParts> parts_;
   SamplerSpec sampler_;
   std::unique_ptr<BatchSource> source_;
   int32_t epoch_ = 0;
+  uint64_t digest_ = 0;  // of its plan
   int32_t next_batch_ = 0;
+  bool has_warned_ = false;
   size_t batches_left_ = 0;
 };
 

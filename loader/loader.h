@@ -59,9 +59,11 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   Dataset& dataset();
-  // The plan of an epoch; start_epoch takes it, after the ranks agreed on it (or changed it).
+  // The plan of an epoch; start_epoch takes it, after the ranks agreed on it (or changed it). Its number
+  // is what one gives to set_epoch of torch's DistributedSampler: the same number, the same order.
   EpochPlan plan(int32_t epoch) const;
-  // Workers begin to fetch. An epoch that was not finished is abandoned.
+  // Workers begin to fetch. An epoch that was not finished is abandoned. A program that shuffles and
+  // starts one twice has forgotten to count: it is warned of once, on stderr and in the trace.
   void start_epoch(EpochPlan plan);
   // The next batch in plan order; nullopt at the epoch's end.
   std::optional<Batch> next();

@@ -290,6 +290,46 @@ TEST_F(WorkerPoolTest, AnEpochMayBeAbandoned) {
   EXPECT_EQ(epoch(*loader), clean);
 }
 
+// Warnings in the trace of the training thread, and what it said.
+struct Warned {
+  std::vector<std::string> in_trace;
+  std::string on_stderr;
+};
+
+TEST_F(WorkerPoolTest, WhoForgetsToCountEpochsIsWarnedOnce) {
+  const auto warned = [this](bool shuffle, std::vector<int32_t> epochs, size_t num_batches) {
+    fs::remove_all(folder_);
+    fs::create_directory(folder_);
+    trace::Writer main(folder_, {trace::Role::kMain, 0, 1});
+    spec_.config.train_ds.shuffle = shuffle;
+    spec_.config.train_ds.num_workers = 0;
+    spec_.dataset = [] { return std::make_unique<CountingDataset>(42); };
+    spec_.featurizer = [] { return std::make_unique<ActingFeaturizer>(nothing); };
+    Loader loader(spec_, main);
+    ::testing::internal::CaptureStderr();
+    for (const int32_t number : epochs) {
+      loader.start_epoch(loader.plan(number));
+      for (size_t batch = 0; batch < num_batches && loader.next(); ++batch) {
+      }
+    }
+    Warned out;
+    out.on_stderr = ::testing::internal::GetCapturedStderr();
+    for (const trace::Entry& entry : incidents(Event::kWarning)) out.in_trace.push_back(entry.text);
+    return out;
+  };
+  const Warned forgot = warned(true, {0, 0, 0}, 100);
+  EXPECT_THAT(forgot.in_trace, ElementsAre(HasSubstr("epoch 0 is started again")));
+  EXPECT_THAT(forgot.on_stderr,
+              ::testing::StartsWith("[rank 0] warning: epoch 0 is started again"));
+  EXPECT_EQ(std::count(forgot.on_stderr.begin(), forgot.on_stderr.end(), '\n'), 1);
+  EXPECT_EQ(warned(true, {3, 3}, 1).in_trace.size(), 1u) << "left after a batch";
+  for (const Warned& fine :
+       {warned(true, {0, 1, 2}, 100), warned(false, {0, 0}, 100), warned(true, {0, 0}, 0)}) {
+    EXPECT_THAT(fine.in_trace, IsEmpty());
+    EXPECT_EQ(fine.on_stderr, "");
+  }
+}
+
 TEST_F(WorkerPoolTest, WithoutPersistentWorkersEachEpochHasFreshOnes) {
   spec_.config.train_ds.persistent_workers = false;
   const auto loader = make(2, nothing);

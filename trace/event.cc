@@ -91,6 +91,7 @@ std::string_view name(Event event) {
     case Event::kDropped: return "dropped";
     case Event::kJoined: return "joined";
     case Event::kResumed: return "resumed";
+    case Event::kWarning: return "warning";
   }
   return "unknown";
 }

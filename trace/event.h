@@ -98,6 +98,7 @@ enum class Event : uint16_t {
   kJoined =
       121,  // this rank has fewer batches than others, and goes on with shadow batches after arg0
   kResumed = 122,  // text: where an earlier attempt's checkpoint lets this one begin
+  kWarning = 123,  // text: what the program had better do; nothing is wrong with the data
 };
 
 std::string_view name(Role role);

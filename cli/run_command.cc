@@ -115,11 +115,19 @@ bool drive(const std::string& run_folder, int num_ranks, const std::function<boo
 struct Ended {
   std::vector<launch::RankEnd> ends;
   bool was_interrupted = false;
+  std::string failure;  // of the case itself, which makes its end worth nothing
 };
 
+// With an absolute path where it has one at all: a cell has a working folder of its own.
 std::vector<std::string> program_of(const Options& options) {
-  return options.program.empty() ? std::vector{launch::sibling_program("batch71-reference")}
-                                 : options.program;
+  std::vector<std::string> words = options.program;
+  if (words.empty()) return {launch::sibling_program("batch71-reference")};
+  if (words[0].find('/') == std::string::npos) return words;
+  words[0] = fs::absolute(words[0]).lexically_normal();
+  if (access(words[0].c_str(), X_OK) != 0 || fs::is_directory(words[0])) {
+    throw UsageError(words[0] + ": is no program that can be started");
+  }
+  return words;
 }
 
 Ended run_here(const Options& options, const std::string& run_folder, const std::string& config) {
@@ -128,7 +136,6 @@ Ended run_here(const Options& options, const std::string& run_folder, const std:
   spec.argv = program_of(options);
   spec.world_size = options.ranks;
   spec.run_folder = run_folder;
-  spec.ledger_folder = run_folder;
   Interrupts interrupts;
   launch::Ranks ranks(std::move(spec));
   Ended ended;
@@ -149,10 +156,10 @@ Ended run_struck(const Options& options, const std::string& run_folder, const st
   fixtures::StagedJob job = fixtures::stage(
       {folder, config, program_of(options), options.ranks, faults::parse_plan(options.fault)});
   fmt::print(stderr, "fault: {} at {}\n", options.fault, faults::to_text(*job.where));
-  for (std::string* output :
-       {&job.cell.ranks.run_folder, &job.cell.ranks.ledger_folder, &job.cell.ranks.output_folder}) {
-    *output = run_folder;  // it stays, the case folder goes
-  }
+  // These stay, the case folder goes.
+  job.cell.ranks.run_folder = run_folder;
+  job.cell.ranks.output_folder = run_folder;
+  job.cell.mounts.push_back({run_folder, run_folder});  // should it lie in the corpus
   job.cell.ranks.deadline_ms = -1;  // with guards off it stands still until Ctrl-C
   Interrupts interrupts;
   launch::Cell cell(job.cell, &keeper);
@@ -160,7 +167,12 @@ Ended run_struck(const Options& options, const std::string& run_folder, const st
   ended.was_interrupted = drive(
       run_folder, options.ranks, [&](int) { return !cell.wait(kRefreshMs); },
       [&] { cell.end_now(); }, interrupts);
-  ended.ends = cell.result().ranks;
+  const launch::CellResult result = cell.result();
+  ended.ends = result.ranks;
+  ended.failure = result.error;
+  if (ended.failure.empty() && fixtures::read_strikes(job.strike_log).empty()) {
+    ended.failure = "the fault did not strike: the job did not come to its place";
+  }
   return ended;
 }
 
@@ -176,6 +188,7 @@ int run(const Options& options) {
   Ended ended;
   try {
     write_run_config(options.config, {options.steps, options.guards == "off"}, config);
+    if (options.program.empty()) check_data(config, options.ranks);
     ended = options.fault.empty() ? run_here(options, run_folder, config)
                                   : run_struck(options, run_folder, config);
   } catch (const UsageError&) {
@@ -183,6 +196,7 @@ int run(const Options& options) {
     throw;
   }
   print_end(run_folder, ended.ends);
+  if (!ended.failure.empty() && !ended.was_interrupted) throw std::runtime_error(ended.failure);
   return ended.was_interrupted ? static_cast<int>(ExitCode::kInterrupted)
                                : exit_code_of(ended.ends);
 }

@@ -8,6 +8,8 @@
 
 #include "ddp/job.h"
 #include "loader/config.h"
+#include "loader/plan.h"
+#include "loader/registry.h"
 #include "trace/errors.h"
 
 namespace batch71::cli {
@@ -37,6 +39,17 @@ void write_run_config(const std::string& config_path, const Overrides& overrides
   std::ofstream out(out_path);
   out << root << "\n";
   if (!out.flush()) throw UsageError(out_path + ": cannot be written; is the disk full?");
+}
+
+void check_data(const std::string& config_path, int num_ranks) {
+  const loader::Config config = loader::load_config(config_path);
+  for (int rank = 0; rank < num_ranks; ++rank) {
+    const auto dataset = loader::manifest_dataset_factory(config, rank)();
+    const loader::SamplerSpec sampler =
+        loader::sampler_spec(config.train_ds, dataset->size(), rank, num_ranks);
+    loader::make_plan(sampler, 0);
+    if (!sampler.sharded) return;  // all read the same one
+  }
 }
 
 }  // namespace batch71::cli

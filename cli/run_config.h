@@ -17,4 +17,8 @@ struct Overrides {
 void write_run_config(const std::string& config_path, const Overrides& overrides,
                       const std::string& out_path);
 
+// Reads the manifest as each rank will, so that what is wrong with it is told once, before any rank is
+// started. UsageError.
+void check_data(const std::string& config_path, int num_ranks);
+
 }  // namespace batch71::cli

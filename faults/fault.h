@@ -33,8 +33,8 @@ struct Needs {
   bool fuse = false;     // a file system of our own
   bool workers = false;  // num_workers of at least 1
   int epochs = 1;        // it strikes in the last of them at the earliest
-  bool hooks =
-      false;  // a subject that calls its user's code by libuser_hooks.so (docs/subjects.md)
+  bool peers = false;    // other ranks that notice
+  bool hooks = false;    // a subject that calls libuser_hooks.so (docs/subjects.md)
 };
 
 struct Fault {

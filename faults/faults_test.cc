@@ -98,6 +98,7 @@ TEST(Plan, PlacesThatCannotBeAreRefused) {
   EXPECT_THAT(refusal("wav_nan@rank=7", job), HasSubstr("rank 7 of 4 cannot be: ranks are 0 to 3"));
   EXPECT_THAT(refusal("wav_nan@batch=80", job), HasSubstr("batch 80 of 80 cannot be"));
   EXPECT_THAT(refusal("wav_nan@worker=2", job), HasSubstr("worker 2 of 2 cannot be"));
+  EXPECT_THAT(refusal("wav_nan@worker=1", job), HasSubstr("leave worker out"));
   EXPECT_THAT(refusal("wav_nan@epoch=1", job), HasSubstr("epoch 1 of 1 cannot be"));
   EXPECT_THAT(refusal("wav_nan@rank=1,index=8", job), HasSubstr("not consumed by rank 1"));
   EXPECT_THAT(refusal("wav_nan@rank=1,batch=1,index=9", job), HasSubstr("not in batch 1"));

@@ -130,6 +130,9 @@ Where resolve(const FaultPlan& plan, const JobShape& job) {
   check_below(text, "rank", rank, job.world_size, "ranks are");
   if (plan.worker) {
     check_below(text, "worker", *plan.worker, job.num_workers, "workers of a rank are");
+    if (job.num_workers > 1) {
+      refuse(text, "of several workers the one who is free gets the sample; leave worker out");
+    }
   }
   Where where;
   where.epoch = epoch_of(plan, job);
@@ -155,6 +158,7 @@ std::string why_not_applicable(const Fault& fault, const JobShape& job) {
   if (fault.needs.workers && job.num_workers == 0) return "there are no workers (num_workers: 0)";
   if (fault.target == Target::kShard && job.world_size == 1)
     return "one rank has nobody to differ from";
+  if (fault.needs.peers && job.world_size == 1) return "there is no other rank to notice it";
   if (job.num_epochs < fault.needs.epochs) {
     return "it needs " + number(fault.needs.epochs) + " epochs (trainer: max_epochs)";
   }

@@ -17,7 +17,7 @@ Fault rank_sigstop() {
       .stages = {"forward"},
       .loses = Loss::kJobEnds,
       .bound = Deadline::kCollective,
-      .needs = {.hooks = true},
+      .needs = {.peers = true, .hooks = true},
       .inject = [](const Site& site) { return forward_does(site, UserDeed::kStopProcess); },
   };
 }

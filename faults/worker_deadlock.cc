@@ -20,7 +20,7 @@ Fault worker_deadlock() {
       .loses = Loss::kStruckItem,
       .bound = Deadline::kItem,
       .holds_its_process = true,
-      .needs = {.hooks = true},
+      .needs = {.workers = true, .hooks = true},
       .inject = [](const Site& site) { return featurizer_does(site, UserDeed::kCrossLocks); },
   };
 }

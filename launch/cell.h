@@ -1,7 +1,7 @@
 // A cell: what a case lives in, so that nothing of it can stay behind.
 //
 // The program batch71-cell is pid 1 of new pid, mount, IPC and network namespaces, in a cgroup of its
-// own. Inside: a fresh /proc, empty /tmp and /dev/shm (folders of the spec are seen at their own
+// own. Inside: a fresh /proc, empty /tmp, /var/tmp and /dev/shm (folders of the spec are seen at their own
 // paths), only the loopback network. It starts the helpers, then the ranks; when these have ended, it
 // releases the helpers, writes down what is left over, and ends, and with it everything inside.
 // It also ends when the process, or thread, that started it does (PR_SET_PDEATHSIG, and a socket that

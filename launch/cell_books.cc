@@ -35,7 +35,8 @@ void walk(const std::string& folder, dev_t device, std::set<std::string>& out) {
 
 std::set<std::string> all_files() {
   std::set<std::string> out;
-  for (const std::string folder : {"/tmp", "/dev/shm"}) walk(folder, device_of(folder), out);
+  for (const std::string folder : {"/tmp", "/var/tmp", "/dev/shm"})
+    walk(folder, device_of(folder), out);
   return out;
 }
 

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<const char*, 2> kFreshFolders{"/tmp", "/dev/shm"};
+constexpr std::array<const char*, 3> kFreshFolders{"/tmp", "/var/tmp", "/dev/shm"};
 
 // A file or folder held open, so that it can be mounted after a new mount has hidden its path.
 struct Held {
@@ -135,6 +135,7 @@ void furnish_cell(const CellSpec& spec) {
     held.back().read_only = bind.read_only;
   }
   for (const char* folder : kFreshFolders) {
+    if (!fs::is_directory(folder)) continue;
     mount_or_throw("tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
   }
   for (const Held& each : held) bind_held(each);

@@ -51,7 +51,7 @@ struct HelperEnd {
 // What is still there although everything was over.
 struct Leftovers {
   std::vector<std::string> processes;  // "pid=17 name=sleep state=S wchan=..."
-  std::vector<std::string> files;      // in /dev/shm and /tmp
+  std::vector<std::string> files;      // in /dev/shm, /tmp and /var/tmp
   std::vector<std::string> mounts;     // mount points
   std::vector<std::string> segments;   // System V shared memory
   bool empty() const {

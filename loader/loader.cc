@@ -24,20 +24,6 @@ std::string settings_text(const LoaderSpec& spec) {
          ", seed=" + std::to_string(ds.seed) + ", features=" + ds.features;
 }
 
-SamplerSpec sampler_spec(const LoaderSpec& spec, const Dataset& dataset) {
-  const TrainDs& ds = spec.config.train_ds;
-  SamplerSpec sampler;
-  sampler.dataset_size = dataset.size();
-  sampler.rank = spec.rank;
-  sampler.world_size = spec.world_size;
-  sampler.sharded = ds.manifest_filepath.find("{rank}") != std::string::npos;
-  sampler.batch_size = ds.batch_size;
-  sampler.shuffle = ds.shuffle;
-  sampler.seed = ds.seed;
-  sampler.drop_last = ds.drop_last;
-  return sampler;
-}
-
 }  // namespace
 
 class Loader::Impl {
@@ -45,7 +31,8 @@ class Loader::Impl {
   Impl(LoaderSpec spec, trace::Writer& trace)
       : trace_(trace),
         parts_(std::make_shared<LoaderParts>(std::move(spec))),
-        sampler_(sampler_spec(parts_->spec, *parts_->dataset)) {
+        sampler_(sampler_spec(parts_->spec.config.train_ds, parts_->dataset->size(),
+                              parts_->spec.rank, parts_->spec.world_size)) {
     trace_.incident(trace::Event::kSettings, trace::Stage::kSetup, settings_text(parts_->spec));
     const size_t batches = make_plan(sampler_, 0).batches.size();
     const char* kind = sampler_.sharded ? "ShardSampler" : "DistributedSampler";

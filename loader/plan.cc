@@ -31,6 +31,19 @@ std::vector<int64_t> all_indices(const SamplerSpec& spec, int32_t epoch) {
 
 }  // namespace
 
+SamplerSpec sampler_spec(const TrainDs& config, int64_t dataset_size, int rank, int world_size) {
+  SamplerSpec sampler;
+  sampler.dataset_size = dataset_size;
+  sampler.rank = rank;
+  sampler.world_size = world_size;
+  sampler.sharded = config.manifest_filepath.find("{rank}") != std::string::npos;
+  sampler.batch_size = config.batch_size;
+  sampler.shuffle = config.shuffle;
+  sampler.seed = config.seed;
+  sampler.drop_last = config.drop_last;
+  return sampler;
+}
+
 // ATen/native/TensorFactories.cpp, randperm_cpu: Fisher-Yates with 32 bits of mt19937 a step.
 std::vector<int64_t> randperm(int64_t n, uint64_t seed) {
   std::mt19937 generator(static_cast<uint32_t>(seed));

@@ -35,6 +35,8 @@ struct SamplerSpec {
   bool drop_last = false;
 };
 
+SamplerSpec sampler_spec(const TrainDs& config, int64_t dataset_size, int rank, int world_size);
+
 // torch.randperm(n, generator=torch.Generator().manual_seed(seed))
 std::vector<int64_t> randperm(int64_t n, uint64_t seed);
 // This rank's indices of one epoch: list(DistributedSampler(...)) after set_epoch(epoch).

@@ -19,6 +19,9 @@ case $VICE in
   leaks_segment) echo x >/dev/shm/forgotten ;;
   leaks_mount) mount -t tmpfs none /mnt ;;
   fails) exit 1 ;;
+  dawdles) sleep 17 ;;
+  litters) echo x >/var/tmp/forgotten ;;
+  tampers) echo >"$(sed -n 's/.*manifest_filepath: //p' "$BATCH71_CONFIG")" || exit 1 ;;
   makes_it_up) echo "[rank 1] verdict: rank 0: it was somebody else" ;;
 esac
 exit 0

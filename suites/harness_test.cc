@@ -49,6 +49,8 @@ const std::vector<Vice>& vices() {
                                         {"makes_it_up", "rank 1 told [rank 0: it was somebody"},
                                         {"leaks_process", "name=sleep"},
                                         {"leaks_segment", "/dev/shm/forgotten"},
+                                        {"litters", "/var/tmp/forgotten"},
+                                        {"tampers", "rank 1 ended with code 1"},
                                         {"leaks_mount", "/mnt"}};
   return kVices;
 }
@@ -76,6 +78,29 @@ TEST_P(BadSubject, IsRedForItsOwnReason) {
   EXPECT_THAT(result().complaints, testing::Contains(HasSubstr(vice->complaint)));
 }
 INSTANTIATE_TEST_SUITE_P(Each, BadSubject, testing::ValuesIn(book("BadSubject", bad_subjects())),
+                         NameOfCase{});
+
+// Vices that show only under a fault.
+Cases struck_bad_subjects() {
+  const auto with_vice = [](const char* vice, const char* fault) {
+    Scenario scenario = Given(kShort)
+                            .Inject(faults::find_fault(fault), kPlace)
+                            .Subject(BATCH71_BAD_SUBJECT)
+                            .scenario();
+    scenario.env = {{"VICE", vice}, {"REFERENCE", launch::sibling_program("batch71-reference")}};
+    return NamedCase{vice, expected_to_fail(scenario)};
+  };
+  return {with_vice("dawdles", "wav_nan"), with_vice("forgets", "forward_hang")};
+}
+
+class StruckBadSubject : public CaseTest {};
+TEST_P(StruckBadSubject, IsRedForItsOwnReason) {
+  const bool dawdles = GetParam().name == "dawdles";
+  EXPECT_THAT(result().complaints,
+              testing::Contains(HasSubstr(dawdles ? "ms after the strike" : "consumed 0 of 5")));
+}
+INSTANTIATE_TEST_SUITE_P(Each, StruckBadSubject,
+                         testing::ValuesIn(book("StruckBadSubject", struck_bad_subjects())),
                          NameOfCase{});
 
 // Not a vice: other people's subjects need no traces, and are judged without them.
@@ -141,6 +166,13 @@ TEST_P(Deception, IsSeen) {
     elsewhere.rank = 0;
     EXPECT_THAT(result(), testing::Not(Names(run().scenario.plan->fault->verdict, elsewhere)));
     EXPECT_THAT(result(), testing::Not(LosesExactly(std::vector<int64_t>{})));
+    // Nor does it do to guess the worker, or to leave out when it was seen.
+    fixtures::CaseResult other = result();
+    EXPECT_GE(other.run.struck_worker, 0);
+    ++other.run.struck_worker;
+    EXPECT_THAT(other, testing::Not(Names(run().scenario.plan->fault->verdict, *run().where)));
+    other.run.diagnosis["verdicts"][0]["detected_ns"] = 0;
+    EXPECT_THAT(other, testing::Not(EndsWithin()));
   }
 }
 INSTANTIATE_TEST_SUITE_P(Each, Deception, testing::ValuesIn(book("Deception", deceptions())),

@@ -1,15 +1,14 @@
-// Gloo and c10d's Reducer; the one file that knows the version of libtorch.
+// Gloo and c10d's Reducer.
 #include "ddp/collectives.h"
 
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
-#include <torch/csrc/distributed/c10d/reducer.hpp>
 
 #include <chrono>
 
+#include "ddp/libtorch_version.h"
 #include "ddp/listener.h"
 #include "trace/clock.h"
 #include "trace/errors.h"
@@ -17,7 +16,6 @@
 namespace batch71::ddp {
 namespace {
 
-using Group = c10::intrusive_ptr<c10d::ProcessGroup>;
 using Millis = std::chrono::milliseconds;
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
@@ -65,8 +63,8 @@ Group connect_group(const Environment& env, Millis startup) {
   const bool is_local = env.master_addr == "127.0.0.1" || env.master_addr == "localhost";
   options->devices.push_back(is_local ? c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1")
                                       : c10d::ProcessGroupGloo::createDefaultDevice());
-  return c10::make_intrusive<c10d::ProcessGroupGloo>(connect_store(env, startup), env.rank,
-                                                     env.world_size, options);
+  return to_group(c10::make_intrusive<c10d::ProcessGroupGloo>(connect_store(env, startup), env.rank,
+                                                              env.world_size, options));
 }
 
 c10d::AllreduceOptions allreduce_options(Millis deadline) {
@@ -156,13 +154,7 @@ void Collectives::broadcast(const std::vector<at::Tensor>& tensors) {
 
 void Collectives::reduce_gradients_of(const std::vector<at::Tensor>& parameters,
                                       OnBucket on_bucket) {
-  const std::vector<size_t> limits{c10d::kDefaultFirstBucketBytes, c10d::kDefaultBucketBytesCap};
-  auto [buckets, bucket_limits] = c10d::compute_bucket_assignment_by_size(parameters, limits);
-  impl_->reducer = std::make_unique<c10d::Reducer>(
-      parameters, std::move(buckets), std::move(bucket_limits), impl_->group,
-      std::vector<bool>(parameters.size(), false), c10d::kDefaultBucketBytesCap,
-      /*find_unused_parameters=*/false, /*gradient_as_bucket_view=*/false,
-      std::unordered_map<size_t, std::string>{}, c10d::kDefaultFirstBucketBytes);
+  impl_->reducer = make_reducer(parameters, impl_->group);
   impl_->reducer->register_comm_hook(
       std::make_unique<AveragingHook>(impl_->group, impl_->deadline, std::move(on_bucket)));
 }

@@ -2,7 +2,7 @@
 //
 // Gloo over TCP and c10d's own Reducer. Use from the training thread only. Every call takes at most
 // its deadline and throws std::exception when a peer is lost or late.
-// What differs between libtorch versions is in collectives.cc and nowhere else.
+// What differs between libtorch versions is in libtorch_version.h and nowhere else.
 #pragma once
 
 #include <ATen/core/TensorBody.h>

@@ -6,7 +6,10 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <future>
+#include <thread>
 
 #include "ddp/libtorch_version.h"
 #include "ddp/listener.h"
@@ -18,40 +21,70 @@ namespace {
 
 using Millis = std::chrono::milliseconds;
 
+// An agent hosts its store before it starts ranks: it answers soon or never.
+constexpr Millis kAgentAnswersIn{10'000};
+
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-c10::intrusive_ptr<c10d::Store> connect_store(const Environment& env, Millis deadline) {
+c10d::TCPStoreOptions store_options(const Environment& env, Millis timeout) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(env.master_port);
   options.isServer = env.rank == 0 && !env.agent_hosts_store;
   options.numWorkers = static_cast<size_t>(env.world_size);
   options.waitWorkers = false;
-  options.timeout = deadline * 3 / 4;  // before the watch ends the rank: it is known better here
+  options.timeout = timeout;
+  return options;
+}
+
+using Tcp = c10::intrusive_ptr<c10d::TCPStore>;
+
+// One that speaks another libtorch's protocol lets us connect, and answers nothing or hangs up. Of the
+// calls that want an answer only `wait` has a timeout in 1.13; those of 2.15 outlast theirs, for ever
+// where the agent is stopped. So it is asked on a thread of its own, which is left behind if it is late:
+// the rank ends then.
+Tcp connect_to_agent(const Environment& env, const std::string& prefix, Millis deadline) {
+  auto answer = std::make_shared<std::promise<Tcp>>();
+  std::future<Tcp> store = answer->get_future();
+  std::thread([answer, env, prefix, deadline] {
+    try {
+      auto tcp = c10::make_intrusive<c10d::TCPStore>(env.master_addr, store_options(env, deadline));
+      const std::string hello = prefix + "/hello";
+      tcp->set(hello, {1});
+      tcp->wait({hello}, deadline);
+      answer->set_value(tcp);
+    } catch (...) {
+      answer->set_exception(std::current_exception());
+    }
+  }).detach();
+  if (store.wait_for(deadline) != std::future_status::ready) throw std::runtime_error("no answer");
+  return store.get();
+}
+
+c10::intrusive_ptr<c10d::Store> connect_store(const Environment& env, Millis startup) {
+  const Millis patience =
+      startup * 3 / 4;  // before the watch ends the rank: it is known better here
+  const Millis timeout = env.agent_hosts_store ? std::min(patience, kAgentAnswersIn) : patience;
+  const c10d::TCPStoreOptions options = store_options(env, timeout);
   const std::string prefix = "batch71/" + std::to_string(env.restart_count);
   try {
-    const auto patience_ns =
-        static_cast<uint64_t>(std::chrono::nanoseconds(options.timeout).count());
+    const auto timeout_ns = static_cast<uint64_t>(std::chrono::nanoseconds(timeout).count());
     if (!options.isServer &&
-        !await_listener(env.master_addr, env.master_port, trace::monotonic_ns() + patience_ns)) {
+        !await_listener(env.master_addr, env.master_port, trace::monotonic_ns() + timeout_ns)) {
       throw std::runtime_error(
           fmt::format("nobody listens at {}:{}", env.master_addr, env.master_port));
     }
-    auto tcp = c10::make_intrusive<c10d::TCPStore>(env.master_addr, options);
-    if (env.agent_hosts_store) {
-      // One that speaks another libtorch's protocol lets us connect, and answers nothing. Of the
-      // calls that want an answer only this one has a timeout in 1.13.
-      const std::string hello = prefix + "/hello";
-      tcp->set(hello, {1});
-      tcp->wait({hello}, options.timeout);
-    }
+    const Tcp tcp = env.agent_hosts_store
+                        ? connect_to_agent(env, prefix, timeout)
+                        : c10::make_intrusive<c10d::TCPStore>(env.master_addr, options);
+    tcp->setTimeout(patience);  // other ranks may take their time
     return c10::make_intrusive<c10d::PrefixStore>(prefix, tcp);
   } catch (const std::exception& error) {
     if (!options.isServer && !env.agent_hosts_store)
       throw;  // rank 0 is lost or late: no usage error
-    const char* remedy =
+    const std::string remedy =
         env.agent_hosts_store
-            ? "the agent's store does not answer as libtorch 1.13 does; start torchrun "
-              "with --standalone and TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
+            ? "the agent's store does not answer as libtorch " + libtorch_version() +
+                  " does; start torchrun with --standalone and TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
             : "cannot host the store there; choose a free MASTER_PORT";
     throw UsageError(fmt::format("MASTER_ADDR={} MASTER_PORT={}: {} ({})", env.master_addr,
                                  env.master_port, remedy, first_line(error.what())));

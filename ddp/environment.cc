@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "trace/errors.h"
+#include "trace/run_folder.h"
 
 namespace batch71::ddp {
 namespace {
@@ -42,8 +43,12 @@ Environment read_environment() {
   env.master_port = number("MASTER_PORT", required("MASTER_PORT"), 1, 65'535);
   env.agent_hosts_store = text("TORCHELASTIC_USE_AGENT_STORE", "False") == "True";
   constexpr const char* kRestarts = "TORCHELASTIC_RESTART_COUNT";
-  env.restart_count = number(kRestarts, text(kRestarts, "0").c_str(), 0, 1'000'000);
+  const std::string restarts = text(kRestarts, "");
+  env.restart_count = number(kRestarts, restarts.empty() ? "0" : restarts.c_str(), 0, 1'000'000);
   env.run_folder = text("BATCH71_RUN_DIR", "");
+  if (!env.run_folder.empty() && !restarts.empty()) {
+    env.run_folder = trace::attempt_folder(env.run_folder, env.restart_count);
+  }
   env.ledger_path = text("BATCH71_LEDGER", "");
   return env;
 }

@@ -12,7 +12,7 @@ struct Environment {
   int master_port = 0;
   bool agent_hosts_store = false;  // torchrun hosts the store itself
   int restart_count = 0;           // part of every key: attempts do not meet
-  std::string run_folder;          // "" : tracing off
+  std::string run_folder;          // "" : tracing off; each attempt of torchrun has its own
   std::string ledger_path;         // "" : no ledger
 };
 

@@ -13,6 +13,7 @@
 #include "loader/rank_output.h"
 #include "loader/throw_stack.h"
 #include "trace/errors.h"
+#include "trace/run_folder.h"
 
 namespace batch71::ddp {
 namespace {
@@ -44,6 +45,7 @@ void run_loop(StepLoop& loop, Progress& progress) {
 
 ExitCode run_job(const JobConfig& config, const Seams& seams) {
   const Environment env = read_environment();
+  if (!env.run_folder.empty()) trace::make_run_folder(env.run_folder);
   trace::Writer trace(env.run_folder, {trace::Role::kMain, env.rank, env.world_size});
   std::optional<StepWatch> watch;  // outlives the loader, whose threads may call it
   std::atomic<bool> is_watched{false};

@@ -24,6 +24,23 @@ namespace fs = std::filesystem;
 
 bool is_trace_file(const fs::path& path) { return path.extension() == ".b71"; }
 
+bool holds_trace_files(const fs::path& folder, std::error_code& failed) {
+  for (const auto& entry : fs::directory_iterator(folder, failed)) {
+    if (is_trace_file(entry.path())) return true;
+  }
+  return false;
+}
+
+// The folder itself where there are no attempts.
+std::string newest_attempt(const fs::path& folder) {
+  std::string newest = folder;
+  std::error_code none;
+  for (int attempt = 0; fs::is_directory(attempt_folder(folder, attempt), none); ++attempt) {
+    newest = attempt_folder(folder, attempt);
+  }
+  return newest;
+}
+
 struct Candidate {
   fs::path path;
   uint64_t size_bytes = 0;
@@ -91,6 +108,15 @@ std::string create_run_folder(const std::string& root) {
                    "; set BATCH71_TRACE_DIR to a folder that can be written");
 }
 
+std::string attempt_folder(const std::string& run_folder, int attempt) {
+  return run_folder + "/attempt" + std::to_string(attempt);
+}
+
+void make_run_folder(const std::string& folder) {
+  mkdir(fs::path(folder).parent_path().c_str(), 0700);
+  mkdir(folder.c_str(), 0700);
+}
+
 void set_latest(const std::string& root, const std::string& run_folder) {
   const std::string link = root + "/latest";
   const std::string fresh = link + "." + std::to_string(getpid());
@@ -114,9 +140,9 @@ std::string resolve_run_folder(const std::string& name_or_path) {
     throw UsageError(path + ": not a run folder, but a file; name the folder that holds it");
   }
   const fs::path folder = fs::canonical(path, failed);
-  for (const auto& entry : fs::directory_iterator(folder, failed)) {
-    if (is_trace_file(entry.path())) return folder.string();
-  }
+  if (holds_trace_files(folder, failed)) return folder.string();
+  const std::string attempt = newest_attempt(folder);
+  if (holds_trace_files(attempt, failed)) return attempt;
   if (failed) throw UsageError(path + ": cannot be read: " + failed.message());
   throw UsageError(path + ": not a run folder: it holds no trace file (*.b71)");
 }

@@ -14,11 +14,18 @@ std::string trace_root();
 // Creates the root (if need be) and a new run folder in it. Throws UsageError where that cannot be.
 std::string create_run_folder(const std::string& root);
 
+// Of a job that a launcher starts again: the folder in `run_folder` of that attempt, from 0.
+std::string attempt_folder(const std::string& run_folder, int attempt);
+
+// Makes a folder that its user only named, and the one that it lies in, 0700; what is there stays as it
+// is. What is refused shows when a writer is made: it never ends a trainer.
+void make_run_folder(const std::string& folder);
+
 // Points `root`/latest at `run_folder`. For a person's commands, never for tests.
 void set_latest(const std::string& root, const std::string& run_folder);
 
-// "latest" or a path, checked: it exists, is a folder and holds at least one trace file.
-// Throws UsageError, with the remedy, where it does not.
+// "latest" or a path, checked: it exists, is a folder and holds at least one trace file. Where it has
+// attempts instead: the newest of them. Throws UsageError, with the remedy, where it does not.
 std::string resolve_run_folder(const std::string& name_or_path);
 
 struct PruneLimits {

@@ -259,6 +259,19 @@ TEST_F(TraceTest, LatestNamesTheNewestRunAndOthersAreExplained) {
   EXPECT_THROW(resolve_run_folder(root_), UsageError);
 }
 
+TEST_F(TraceTest, ARunWithAttemptsIsReadAtItsNewest) {
+  const std::string run = root_ + "/named_by_its_user";
+  for (const int attempt : {0, 1}) {
+    make_run_folder(attempt_folder(run, attempt));
+    Writer writer(attempt_folder(run, attempt), worker_);
+    EXPECT_TRUE(writer.is_open()) << writer.problem();
+  }
+  EXPECT_EQ(resolve_run_folder(run), fs::canonical(attempt_folder(run, 1)).string());
+  EXPECT_EQ(resolve_run_folder(attempt_folder(run, 0)),
+            fs::canonical(attempt_folder(run, 0)).string());
+  EXPECT_EQ(fs::status(run).permissions(), fs::perms::owner_all);
+}
+
 TEST_F(TraceTest, PruningKeepsTheNewestAndTheLiving) {
   std::vector<std::string> folders;
   for (const char* date : {"20200101", "20200102", "20200103"}) {

@@ -13,6 +13,8 @@ if(NOT TARGET batch71_aten)
   find_path(TORCH_INCLUDE ATen/ATen.h REQUIRED)
   find_library(TORCH_CPU_LIBRARY torch_cpu REQUIRED)
   find_library(C10_LIBRARY c10 REQUIRED)
+  file(STRINGS ${TORCH_INCLUDE}/torch/csrc/api/include/torch/version.h is_1 REGEX "VERSION_MAJOR 1$")
+  set(BATCH71_LIBTORCH_MAJOR $<IF:$<BOOL:${is_1}>,1,2> CACHE INTERNAL "")
   message(STATUS "libtorch: ${TORCH_CPU_LIBRARY}")
 
   add_library(batch71_aten INTERFACE)

@@ -79,17 +79,18 @@ void Peers::look_at(Peer& peer) {
 }
 
 void Peers::listen_to(Peer& peer) {
-  for (const Entry& entry : peer.main->new_incidents()) {
-    peer.view.is_done = peer.view.is_done || entry.event == Event::kDone;
-  }
-  for (const Entry& entry : peer.watch->new_incidents()) {
-    if (entry.event == Event::kVerdict && !verdict_) verdict_ = entry.text;
-    if (entry.event != Event::kSymptom && entry.event != Event::kEnding) continue;
-    peer.view.has_spoken = true;
-    if (trouble_) continue;
-    trouble_ = {code_after_peer(static_cast<ExitCode>(entry.arg0)),
-                passed_on(peer.view.rank, entry.text)};
-  }
+  for (const Entry& entry : peer.main->new_incidents()) hear(peer, entry);
+  for (const Entry& entry : peer.watch->new_incidents()) hear(peer, entry);
+}
+
+void Peers::hear(Peer& peer, const Entry& entry) {
+  peer.view.is_done = peer.view.is_done || entry.event == Event::kDone;
+  if (entry.event == Event::kVerdict && !verdict_) verdict_ = entry.text;
+  if (entry.event != Event::kSymptom && entry.event != Event::kEnding) return;
+  peer.view.has_spoken = true;
+  if (trouble_) return;
+  trouble_ = {code_after_peer(static_cast<ExitCode>(entry.arg0)),
+              passed_on(peer.view.rank, entry.text)};
 }
 
 std::vector<Peers::Suspect> Peers::suspects() {

@@ -52,6 +52,7 @@ class Peers {
   };
   void look_at(Peer& peer);
   void listen_to(Peer& peer);
+  void hear(Peer& peer, const trace::Entry& entry);
   void look_at_launch();
 
   std::vector<Peer> peers_;

@@ -18,7 +18,9 @@ using trace::Stage;
 Collectives meet(const Environment& env, const loader::Guards& guards, Progress& progress) {
   try {
     return Collectives(env, guards.startup_deadline_ms);
-  } catch (const UsageError&) {
+  } catch (const UsageError& error) {
+    progress.trace().incident(Event::kEnding, Stage::kSetup, error.what(),
+                              static_cast<int64_t>(ExitCode::kUsage));  // nobody need wait for us
     throw;
   } catch (const std::exception& error) {
     progress.watch().symptom(Stage::kSetup, error.what());

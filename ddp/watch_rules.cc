@@ -31,6 +31,7 @@ ExitCode code_when_late(Stage stage) {
 
 ExitCode code_after_peer(ExitCode peers_code) {
   switch (peers_code) {
+    case ExitCode::kUsage:
     case ExitCode::kErrorBudgetSpent:
     case ExitCode::kRanksDisagree:
     case ExitCode::kNonFiniteLoss:

@@ -12,7 +12,8 @@ namespace batch71::loader {
 
 // SIGKILL for this process when the thread that forked it ends; leaves at once if `parent` is gone.
 void die_with_parent(pid_t parent);
-// Default handlers, nothing blocked, SIGINT ignored: Ctrl-C is the rank's to answer.
+// Default handlers, nothing blocked. SIGINT and SIGTERM are ignored: terminals and launchers send them to
+// the whole process group, and they are the rank's to answer.
 void reset_signals();
 // Every descriptor above stderr that is not named here.
 void close_descriptors_except(std::vector<int> keep);

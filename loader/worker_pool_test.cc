@@ -253,6 +253,17 @@ TEST_F(WorkerPoolTest, AKilledWorkerCostsTheItemItWasOn) {
   EXPECT_EQ(exits[0].index, 17);
 }
 
+TEST_F(WorkerPoolTest, WhatEndsTheWholeProcessGroupIsTheRanksToAnswer) {
+  const auto like_a_launcher = [] {
+    for (const int each : {SIGINT, SIGTERM}) {
+      kill(getppid(), each);  // the zygote
+      raise(each);
+    }
+  };
+  expect_only_dummy(1, at_index(17, like_a_launcher), -1, BadItem::kWorkerLost);
+  EXPECT_THAT(fatals_, IsEmpty());
+}
+
 TEST_F(WorkerPoolTest, AnEarlyObservationIsWrittenOnce) {
   spec_.config.guards.observe_after_ms = 50;
   expect_only_dummy(

@@ -93,8 +93,11 @@ std::vector<Entry> entries(const Copies& copies, const TickClock& clock, bool in
   const uint32_t text_bytes =
       incidents ? copies.header.incident_text_bytes : copies.header.hot_text_bytes;
   std::vector<Entry> out;
+  uint64_t before_ns = 0;
   for (const Record& record : accepted_records(copies, records_at, slots)) {
     out.push_back(to_entry(record, clock, incidents));
+    // One writer's records follow each other, though two anchors may disagree by a little.
+    before_ns = out.back().monotonic_ns = std::max(out.back().monotonic_ns, before_ns);
     out.back().text =
         stable_text(area(copies.first, text_at, text_at + text_bytes),
                     area(copies.second, text_at, text_at + text_bytes), text_bytes, record.text);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <filesystem>
@@ -182,6 +183,27 @@ TEST_F(TraceTest, EveryCutOfAFileIsReadableOrRefusedInWords) {
       EXPECT_FALSE(timeline->problems.empty());
     }
   }
+}
+
+TEST_F(TraceTest, RecordsOfOneWriterStayInOrderThoughItsAnchorsDisagree) {
+  std::string path;
+  {
+    Writer writer(folder_, worker_);
+    path = writer.path();
+    for (int n = 0; n < 8; ++n) writer.incident(Event::kLost, Stage::kNone, "x");  // an anchor each
+  }
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  FileHeader header{};
+  file.read(reinterpret_cast<char*>(&header), sizeof header);
+  header.anchors[3].monotonic_ns += 1'000'000;
+  file.seekp(0);
+  file.write(reinterpret_cast<const char*>(&header), sizeof header);
+  file.close();
+  const std::vector<Entry> incidents = read_back(path).incidents;
+  ASSERT_THAT(incidents, SizeIs(8));
+  EXPECT_TRUE(std::is_sorted(
+      incidents.begin(), incidents.end(),
+      [](const Entry& a, const Entry& b) { return a.monotonic_ns < b.monotonic_ns; }));
 }
 
 TEST_F(TraceTest, HostileFilesAreRefusedInWords) {

@@ -57,7 +57,8 @@ struct Case {
   std::function<int64_t(int rank, int64_t index)> sample;
   std::map<int, int32_t> dry_after;  // rank: its stream ends after so many batches, unannounced
   ModelOfRank model;
-  int odd_rank = -1;  // has another seed
+  int odd_rank = -1;                       // has another seed
+  std::map<int, int> startup_deadline_ms;  // by rank, where it is not the config's
   JobConfig config = quick_config();
 
   int world_size() const { return static_cast<int>(sizes.size()); }
@@ -176,8 +177,7 @@ class Ranks : public ::testing::Test {
   ~Ranks() override { std::filesystem::remove_all(folder_); }
 
   // The exit codes by rank; -1: it did not end in time, or not by itself.
-  std::vector<int> run(const Case& with) {
-    const int port = free_port();
+  std::vector<int> run(const Case& with, int port = free_port()) {
     std::vector<pid_t> pids;
     for (int rank = 0; rank < with.world_size(); ++rank) {
       pids.push_back(fork());
@@ -247,6 +247,10 @@ class Ranks : public ::testing::Test {
     JobConfig config = with.config;
     config.loader.train_ds.manifest_filepath = with.sharded ? "shard{rank}" : "all";
     if (rank == with.odd_rank) config.loader.train_ds.seed = 7;
+    if (const auto own = with.startup_deadline_ms.find(rank);
+        own != with.startup_deadline_ms.end()) {
+      config.loader.guards.startup_deadline_ms = own->second;
+    }
     return config;
   }
 

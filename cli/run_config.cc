@@ -46,7 +46,7 @@ void check_data(const std::string& config_path, int num_ranks) {
   for (int rank = 0; rank < num_ranks; ++rank) {
     const auto dataset = loader::manifest_dataset_factory(config, rank)();
     const loader::SamplerSpec sampler =
-        loader::sampler_spec(config.train_ds, dataset->size(), rank, num_ranks);
+        loader::sampler_spec(config.train_ds, *dataset, rank, num_ranks);
     loader::make_plan(sampler, 0);
     if (!sampler.sharded) return;  // all read the same one
   }

@@ -27,6 +27,11 @@ Section bind(TrainDs& to) {
               "Seconds; longer entries of the manifest are left out.");
   keys.number("min_duration", to.min_duration, 0, 86400,
               "Seconds; shorter entries of the manifest are left out.");
+  keys.flag(
+      "use_bucketing", to.use_bucketing,
+      "Batches of samples that are about as long: less padding, and all ranks' steps take alike.");
+  keys.integer("num_buckets", to.num_buckets, 2, 10000,
+               "Buckets of durations, about as many samples in each; of `use_bucketing`.");
   keys.integer("prefetch_factor", to.prefetch_factor, 1, 64, "Batches in flight per worker.");
   keys.text("features", to.features, "`log_mel`, `waveform`, or one that the program registered.");
   keys.integer("n_mels", to.n_mels, 1, 1024, "Mel bands of `log_mel`.");

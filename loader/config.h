@@ -26,6 +26,8 @@ struct TrainDs {
   int sample_rate = 16000;     // Hz; other rates are resampled to it
   double max_duration = 20.0;  // seconds; longer entries of the manifest are left out
   double min_duration = 0.0;
+  bool use_bucketing = false;  // batches of similar durations
+  int num_buckets = 30;
   int prefetch_factor = 2;           // batches in flight per worker
   std::string features = "log_mel";  // "log_mel", "waveform", or one that the program registered
   int n_mels = 80;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -97,12 +98,14 @@ TEST_F(ConfigTest, DigestTellsSettingsApart) {
   EXPECT_NE(digest(one), digest(other));
 }
 
-// To renew the file: build, break this test, and copy what it prints.
 TEST(ConfigDocs, AreGeneratedFromTheTables) {
-  std::ifstream file(BATCH71_SOURCE_DIR "/docs/config.md");
+  const std::string path = BATCH71_SOURCE_DIR "/docs/config.md";
+  if (std::getenv("BATCH71_UPDATE_DOCS") != nullptr) std::ofstream(path) << describe_config();
+  std::ifstream file(path);
   std::stringstream written;
   written << file.rdbuf();
-  EXPECT_EQ(written.str(), describe_config());
+  EXPECT_EQ(written.str(), describe_config())
+      << path << " is out of date: run this test once with BATCH71_UPDATE_DOCS=1";
 }
 
 }  // namespace

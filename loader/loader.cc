@@ -31,18 +31,20 @@ class Loader::Impl {
   Impl(LoaderSpec spec, trace::Writer& trace)
       : trace_(trace),
         parts_(std::make_shared<LoaderParts>(std::move(spec))),
-        sampler_(sampler_spec(parts_->spec.config.train_ds, parts_->dataset->size(),
-                              parts_->spec.rank, parts_->spec.world_size)) {
+        sampler_(sampler_spec(parts_->spec.config.train_ds, *parts_->dataset, parts_->spec.rank,
+                              parts_->spec.world_size)) {
     trace_.incident(trace::Event::kSettings, trace::Stage::kSetup, settings_text(parts_->spec));
+    const TrainDs& ds = parts_->spec.config.train_ds;
     const size_t batches = make_plan(sampler_, 0).batches.size();
-    const char* kind = sampler_.sharded ? "ShardSampler" : "DistributedSampler";
-    if (parts_->spec.config.train_ds.num_workers == 0) {
+    std::string kind = sampler_.sharded ? "ShardSampler" : "DistributedSampler";
+    if (!sampler_.buckets.empty()) kind += ", num_buckets=" + std::to_string(ds.num_buckets);
+    if (ds.num_workers == 0) {
       source_ = std::make_unique<InlineSource>(parts_, trace_);
     } else {
       source_ = std::make_unique<PooledSource>(parts_);
     }
     trace_.incident(trace::Event::kLoaderCreated, trace::Stage::kSetup,
-                    std::string("sampler=") + kind + ", num_batches=" + std::to_string(batches));
+                    "sampler=" + kind + ", num_batches=" + std::to_string(batches));
   }
 
   Dataset& dataset() { return *parts_->dataset; }

@@ -2,12 +2,17 @@
 //
 // Index for index what PyTorch's DistributedSampler and BatchSampler give (same seed, epoch, world
 // size, shuffle, drop_last). The order is the same for any number of workers.
+// With buckets the same samples, put together otherwise: the sampler's order is sorted by bucket (within
+// one it stays), cut into batches of all ranks together, and these are shuffled. So all ranks have
+// batches of one bucket (or of neighbours) at the same step, and as many of them as without buckets.
+// What does not fill a batch of all ranks comes last, as it is.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "loader/config.h"
+#include "loader/dataset.h"
 
 namespace batch71::loader {
 
@@ -33,12 +38,15 @@ struct SamplerSpec {
   bool shuffle = true;
   int64_t seed = 0;
   bool drop_last = false;
+  std::vector<int> buckets{};  // of each sample; empty: none
 };
 
-SamplerSpec sampler_spec(const TrainDs& config, int64_t dataset_size, int rank, int world_size);
+SamplerSpec sampler_spec(const TrainDs& config, const Dataset& dataset, int rank, int world_size);
 
 // torch.randperm(n, generator=torch.Generator().manual_seed(seed))
 std::vector<int64_t> randperm(int64_t n, uint64_t seed);
+// The bucket of each sample: samples by duration, about as many in each of `num_buckets`.
+std::vector<int> buckets_of(const std::vector<double>& durations_s, int num_buckets);
 // This rank's indices of one epoch: list(DistributedSampler(...)) after set_epoch(epoch).
 std::vector<int64_t> sampler_indices(const SamplerSpec& spec, int32_t epoch);
 EpochPlan make_plan(const SamplerSpec& spec, int32_t epoch);

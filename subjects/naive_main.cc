@@ -61,6 +61,8 @@ struct Settings {
   int num_workers = 2;
   bool shuffle = true;
   uint32_t seed = 0;
+  double min_duration = 0;
+  double max_duration = 20;
   bool persistent_workers = true;
   size_t max_epochs = 1;
   bool is_sharded = false;  // every rank has a manifest of its own
@@ -75,6 +77,8 @@ Settings read_settings(int rank) {
   settings.num_workers = section["num_workers"].as<int>(settings.num_workers);
   settings.shuffle = section["shuffle"].as<bool>(settings.shuffle);
   settings.seed = section["seed"].as<uint32_t>(settings.seed);
+  settings.min_duration = section["min_duration"].as<double>(settings.min_duration);
+  settings.max_duration = section["max_duration"].as<double>(settings.max_duration);
   settings.persistent_workers = section["persistent_workers"].as<bool>(settings.persistent_workers);
   if (const YAML::Node trainer = config["trainer"]) {
     settings.max_epochs = trainer["max_epochs"].as<size_t>(settings.max_epochs);
@@ -91,12 +95,15 @@ struct Sample {
   int64_t label = 0;
 };
 
-std::vector<Sample> read_manifest(const std::string& path) {
+std::vector<Sample> read_manifest(const Settings& settings) {
+  const std::string& path = settings.manifest;
   std::vector<Sample> samples;
   std::map<std::string, int64_t> labels;
   std::ifstream manifest(path);
   for (std::string line; std::getline(manifest, line);) {
     const nlohmann::json entry = nlohmann::json::parse(line);
+    const double duration = entry.at("duration");
+    if (duration < settings.min_duration || duration > settings.max_duration) continue;
     const fs::path file =
         fs::path(path).parent_path() / entry.at("audio_filepath").get<std::string>();
     const auto next = static_cast<int64_t>(labels.size());
@@ -174,7 +181,7 @@ std::vector<float> decode(const std::string& file) {
 class Data {
  public:
   Data(const Settings& settings, const Rank& rank)
-      : samples_(read_manifest(settings.manifest)), batch_size_(settings.batch_size) {
+      : samples_(read_manifest(settings)), batch_size_(settings.batch_size) {
     for (size_t epoch = 0; epoch < settings.max_epochs; ++epoch) {
       indices_.push_back(indices_of(settings, rank, samples_.size(), epoch));
     }

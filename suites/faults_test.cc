@@ -123,18 +123,17 @@ INSTANTIATE_TEST_SUITE_P(Short, EveryTopology,
                          testing::ValuesIn(book("EveryTopology", one_of_each_kind_everywhere())),
                          NameOfCase{});
 
-// --- Jobs of several epochs: a strike in a later one ---
+// --- Jobs of several epochs, and of buckets: a strike in the last epoch ---
 
-std::vector<Topology> topologies_of_epochs() {
-  return {{2, 2, 4, true, 12, 2, true},
-          {2, 2, 4, true, 12, 2, false},
-          {4, 1, 4, false, 6, 3, false},
-          {1, 0, 4, true, 12, 2, true}};
+std::vector<Topology> other_topologies() {
+  return {{2, 2, 4, true, 12, 2, true},       {2, 2, 4, true, 12, 2, false},
+          {4, 1, 4, false, 6, 3, false},      {1, 0, 4, true, 12, 2, true},
+          {4, 2, 4, true, 12, 2, true, true}, {2, 1, 8, false, 9, 1, true, true}};
 }
 
 Cases strikes_in_the_last_epoch() {
   Cases cases;
-  for (const Topology& topology : topologies_of_epochs()) {
+  for (const Topology& topology : other_topologies()) {
     for (const char* fault : kOneOfEachKind) {
       const faults::Fault& found = faults::find_fault(fault);
       const std::string name = std::string(fault) + "_" + test_name(topology);
@@ -204,7 +203,7 @@ Cases nothing_wrong() {
   for (const Topology& topology : short_topologies()) {
     cases.push_back({test_name(topology), Given(topology).scenario()});
   }
-  for (const Topology& topology : topologies_of_epochs()) {
+  for (const Topology& topology : other_topologies()) {
     cases.push_back({test_name(topology), Given(topology).scenario()});
   }
   return cases;

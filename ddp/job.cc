@@ -41,6 +41,16 @@ void run_loop(StepLoop& loop, Progress& progress) {
   }
 }
 
+// The job is done, whatever becomes of its traces.
+void tell_verdict(const Environment& env, const Seams& seams) {
+  if (env.run_folder.empty() || !seams.on_stuck) return;
+  try {
+    loader::print_lines(env.rank, "verdict", seams.on_stuck(env.run_folder));
+  } catch (const std::exception& error) {
+    loader::print_lines(env.rank, "no verdict", error.what());
+  }
+}
+
 }  // namespace
 
 ExitCode run_job(const JobConfig& config, const Seams& seams) {
@@ -65,9 +75,7 @@ ExitCode run_job(const JobConfig& config, const Seams& seams) {
   loader::print_lines(env.rank, "done",
                       fmt::format("{} steps, final loss {:.4f}, {} dummies over all ranks",
                                   loop.steps(), loop.loss(), loop.dummies()));
-  if (!env.run_folder.empty() && seams.on_stuck) {
-    loader::print_lines(env.rank, "verdict", seams.on_stuck(env.run_folder));
-  }
+  tell_verdict(env, seams);
   return ExitCode::kDone;
 }
 

@@ -86,6 +86,12 @@ bool all_done(const RunFacts& facts) {
                                              [](const auto& entry) { return entry.second.done; });
 }
 
+bool was_interrupted(const RunFacts& facts) {
+  return std::any_of(facts.ranks.begin(), facts.ranks.end(), [](const auto& entry) {
+    return entry.second.ended_with(ExitCode::kInterrupted);
+  });
+}
+
 Verdict nothing_wrong(const RunFacts& facts, bool silent) {
   Verdict verdict;
   verdict.sure = !facts.cut;
@@ -96,6 +102,8 @@ Verdict nothing_wrong(const RunFacts& facts, bool silent) {
     verdict.evidence.push_back("every rank said that it is done");
   } else if (facts.job_done) {
     verdict.evidence.push_back("the job ended as planned, as those say whose last words are there");
+  } else if (was_interrupted(facts)) {
+    verdict.evidence.push_back("the job was interrupted, by Ctrl-C or SIGTERM");
   } else if (!any_trace) {
     verdict.evidence.push_back("no rank wrote a trace");
     verdict.sure = false;

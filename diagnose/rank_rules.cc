@@ -306,6 +306,7 @@ std::vector<Verdict> blameless_wait(const RunFacts& facts) {
   }
   for (const Incident& symptom : facts.of(Event::kSymptom)) {
     const Stage stage = symptom.entry->stage;
+    if (symptom.entry->arg0 == static_cast<int>(ExitCode::kInterrupted)) continue;
     if (!is_collective(stage) && stage != Stage::kSetup) continue;  // its own trouble, no wait
     if (verdict.detected_ns == 0) verdict.detected_ns = symptom.entry->monotonic_ns;
     verdict.evidence.push_back(evidence_of(symptom));

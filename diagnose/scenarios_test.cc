@@ -368,6 +368,13 @@ void in_progress(RunFolderBuilder& run) {
   main_in(run, 1, Event::kFetching, Stage::kFetch);
   rank0_waits(run);
 }
+// Ctrl-C while one rank worked and the other waited for it.
+void interrupted(RunFolderBuilder& run) {
+  begin_job(run);
+  main_in(run, 1, Event::kForwardCalled, Stage::kForward);
+  rank0_waits(run);
+  for (int rank : {0, 1}) leave(run, rank, ExitCode::kInterrupted, "interrupted");
+}
 // Observed once because it was old, and finished all the same.
 void merely_slow(RunFolderBuilder& run) {
   begin_job(run);
@@ -417,6 +424,7 @@ const std::vector<Scenario>& scenarios() {
       {"Clean", clean, Verdict{}},
       {"InProgress", in_progress, Verdict{}},
       {"MerelySlow", merely_slow, Verdict{}},
+      {"Interrupted", interrupted, Verdict{}},
       {"AudioMissing", bad_audio<1>, item(Kind::kAudioMissing, kRead)},
       {"AudioUnreadable", bad_audio<2>, item(Kind::kAudioUnreadable, kRead)},
       {"AudioTruncated", bad_audio<3>, item(Kind::kAudioTruncated, kRead)},

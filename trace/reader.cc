@@ -5,7 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <signal.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -128,10 +131,13 @@ Timeline to_timeline(const std::string& path, const Copies& copies, const TickCl
   return timeline;
 }
 
-std::string current_boot_id() {
-  std::string id;
-  std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
-  return id;
+const std::string& current_boot_id() {
+  static const std::string kId = [] {
+    std::string id;
+    std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
+    return id;
+  }();
+  return kId;
 }
 
 uint64_t newest_record_ns(const RunTrace& run) {
@@ -223,6 +229,8 @@ bool writer_is_alive(const WriterId& writer) {
   const int pid = own.st_ino == writer.pid_namespace ? writer.pid : pid_seen_here(writer);
   if (pid <= 0) return false;
   const ProcessState state = process_state(pid);
+  // Nothing to be read may also mean that we have no descriptor left: only the kernel's word counts.
+  if (state.state == 0) return kill(pid, 0) == 0 || errno != ESRCH;
   return state.state != 0 && state.state != 'Z' && state.state != 'X' &&
          state.start_ticks == writer.pid_start_ticks;
 }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -204,6 +205,28 @@ TEST_F(TraceTest, RecordsOfOneWriterStayInOrderThoughItsAnchorsDisagree) {
   EXPECT_TRUE(std::is_sorted(
       incidents.begin(), incidents.end(),
       [](const Entry& a, const Entry& b) { return a.monotonic_ns < b.monotonic_ns; }));
+}
+
+TEST_F(TraceTest, ASecondWriterOfTheSameNameSpoilsNothingForTheFirst) {
+  Writer first(folder_, worker_);
+  const Writer second(folder_, worker_);
+  ASSERT_TRUE(second.is_open());
+  first.record(Event::kFeaturizing, Stage::kFeaturize);  // into a file without a name
+  EXPECT_THAT(read_back(second.path()).hot, IsEmpty());
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+}
+
+TEST_F(TraceTest, WithoutADescriptorLeftNobodyIsTakenForDead) {
+  Writer writer(folder_, worker_);
+  const WriterId own = read_back(writer.path()).writer;
+  ASSERT_TRUE(writer_is_alive(own));
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit none{0, before.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &none);
+  const bool is_alive = writer_is_alive(own);
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_TRUE(is_alive);
 }
 
 TEST_F(TraceTest, HostileFilesAreRefusedInWords) {

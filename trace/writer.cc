@@ -78,20 +78,21 @@ class Writer::Mapping {
  public:
   // Throws std::runtime_error with the reason; leaves no file behind then.
   Mapping(const std::string& path, const Sizes& sizes) : sizes_(sizes) {
-    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    // Under a name of its own first: a file of that name may still be mapped by somebody, and cutting
+    // it would be a SIGBUS in him.
+    const std::string made = path + "." + std::to_string(getpid()) + ".new";
+    const int fd = open(made.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) throw std::runtime_error(std::strerror(errno));
     // Blocks are taken now: on a full tmpfs a later store would be a SIGBUS in the trainer.
     const int refused = posix_fallocate(fd, 0, static_cast<off_t>(sizes.total_bytes()));
     close(fd);
-    if (refused != 0) {
-      unlink(path.c_str());
-      throw std::runtime_error(std::strerror(refused));
-    }
     try {
-      region_ = ipc::mapped_region(ipc::file_mapping(path.c_str(), ipc::read_write),
+      if (refused != 0) throw std::runtime_error(std::strerror(refused));
+      region_ = ipc::mapped_region(ipc::file_mapping(made.c_str(), ipc::read_write),
                                    ipc::read_write, 0, sizes.total_bytes());
-    } catch (const ipc::interprocess_exception&) {
-      unlink(path.c_str());
+      if (rename(made.c_str(), path.c_str()) != 0) throw std::runtime_error(std::strerror(errno));
+    } catch (const std::exception&) {
+      unlink(made.c_str());
       throw;
     }
     hot_text_ = TextArea(at(hot_text_offset()), sizes.hot_text_bytes, true);

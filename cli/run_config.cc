@@ -47,7 +47,7 @@ void check_data(const std::string& config_path, int num_ranks) {
     const auto dataset = loader::manifest_dataset_factory(config, rank)();
     const loader::SamplerSpec sampler =
         loader::sampler_spec(config.train_ds, *dataset, rank, num_ranks);
-    loader::make_plan(sampler, 0);
+    loader::refuse_if_empty(loader::make_plan(sampler, 0), sampler);
     if (!sampler.sharded) return;  // all read the same one
   }
 }

@@ -57,6 +57,7 @@ ExitCode run_job(const JobConfig& config, const Seams& seams) {
   const Environment env = read_environment();
   if (!env.run_folder.empty()) trace::make_run_folder(env.run_folder);
   trace::Writer trace(env.run_folder, {trace::Role::kMain, env.rank, env.world_size});
+  trace.record(trace::Event::kStarting, trace::Stage::kSetup);
   std::optional<StepWatch> watch;  // outlives the loader, whose threads may call it
   std::atomic<bool> is_watched{false};
   // First of all: the loader forks its workers from a process without threads.

@@ -27,9 +27,9 @@ struct RuleEntry {
 
 // What was seen or said comes before what is inferred from silence, a cause before a symptom.
 constexpr RuleEntry kRules[] = {
-    {disagreements, false}, {losses, false},        {policies, false},      {stuck_items, false},
-    {stuck_steps, false},   {stopped_ranks, false}, {lost_ranks, false},    {bad_items, false},
-    {lagging_items, true},  {lagging_ranks, true},  {blameless_wait, true},
+    {disagreements, false}, {losses, false},        {policies, false},     {stuck_items, false},
+    {stuck_steps, false},   {stopped_ranks, false}, {lost_ranks, false},   {missing_ranks, false},
+    {bad_items, false},     {lagging_items, true},  {lagging_ranks, true}, {blameless_wait, true},
 };
 
 // Earliest first; then by place, so that every reader of the same traces says the same.

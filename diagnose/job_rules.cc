@@ -43,6 +43,10 @@ std::vector<Verdict> stated_disagreement(const RunFacts& facts) {
       word(text, "kind") == "shards_uneven" ? Kind::kShardsUneven : Kind::kRanksDisagree;
   Verdict verdict = verdict_from(kind, static_cast<int>(number(text, "rank", -1)), said.front());
   verdict.index = -1;
+  verdict.what =
+      kind == Kind::kRanksDisagree
+          ? std::string(word(text, "what"))
+          : fmt::format("{}, others have {}", word(text, "batches"), word(text, "others"));
   // A text that was cut off says that there was one, not in what.
   verdict.sure = !text.empty();
   verdict.recovered = facts.job_done;

@@ -195,6 +195,15 @@ std::optional<Verdict> vanished_rank(const RunFacts& facts, const RankFacts& ran
   return verdict;
 }
 
+// What is fetched is on its way.
+bool a_worker_goes_on(const RunFacts& facts, const RankFacts& rank) {
+  return std::any_of(rank.workers.begin(), rank.workers.end(), [&](const trace::Timeline* worker) {
+    const Entry* newest = newest_state(*worker);
+    return newest != nullptr && is_item_stage(newest->stage) &&
+           elapsed_ns(newest->monotonic_ns, facts.now_ns) < kStandsStillNs;
+  });
+}
+
 // Who holds up the others, by its newest record alone. Its watches tell a step that does not come
 // back (they beat on) from a process that is stopped or gone (they are silent).
 std::optional<Verdict> lagging_rank(const RunFacts& facts, const RankFacts& rank) {
@@ -202,6 +211,7 @@ std::optional<Verdict> lagging_rank(const RunFacts& facts, const RankFacts& rank
   const Entry& newest = *rank.newest;
   const bool stuck_by_code = rank.ended_with(ExitCode::kStepStuck);
   if (!is_own_stage(newest.stage) && newest.stage != Stage::kFetch) return std::nullopt;
+  if (newest.stage == Stage::kFetch && a_worker_goes_on(facts, rank)) return std::nullopt;
   if (!stuck_by_code && elapsed_ns(newest.monotonic_ns, facts.now_ns) < kStandsStillNs) {
     return std::nullopt;
   }
@@ -217,6 +227,16 @@ std::optional<Verdict> lagging_rank(const RunFacts& facts, const RankFacts& rank
     verdict.evidence.push_back(fmt::format("all of rank {}'s own threads are silent", rank.rank));
   }
   return verdict;
+}
+
+// A rank that has waited too long for all to be there; nullptr: none.
+const RankFacts* first_that_waits_to_start(const RunFacts& facts) {
+  for (const auto& [number, rank] : facts.ranks) {
+    if (rank.newest == nullptr || rank.newest->stage != Stage::kSetup) continue;
+    const bool is_long = elapsed_ns(rank.newest->monotonic_ns, facts.now_ns) >= kStandsStillNs;
+    if (is_long || rank.ended_with(ExitCode::kPeerLost)) return &rank;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -271,6 +291,26 @@ std::vector<Verdict> lost_ranks(const RunFacts& facts) {
     } else if (std::optional<Verdict> vanished = vanished_rank(facts, rank)) {
       out.push_back(std::move(*vanished));
     }
+  }
+  return out;
+}
+
+std::vector<Verdict> missing_ranks(const RunFacts& facts) {
+  const RankFacts* waits = facts.job_done ? nullptr : first_that_waits_to_start(facts);
+  std::vector<Verdict> out;
+  for (int number = 0; waits != nullptr && number < facts.world_size; ++number) {
+    const RankFacts* rank = facts.rank(number);
+    if (rank != nullptr && (rank->main != nullptr || rank->wait_status)) continue;
+    Verdict verdict;
+    verdict.kind = Kind::kRankMissing;
+    verdict.rank = number;
+    verdict.stage = Stage::kSetup;
+    verdict.sure = !facts.cut && waits->ended_with(ExitCode::kPeerLost);
+    verdict.since_ns = waits->newest->monotonic_ns;
+    verdict.detected_ns = first_stamp_ns(facts, verdict.since_ns, 0);
+    verdict.evidence.push_back("it wrote no trace, and others wait for it to start");
+    add_newest(verdict, *waits);
+    out.push_back(verdict);
   }
   return out;
 }

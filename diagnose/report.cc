@@ -111,7 +111,8 @@ std::string one_line(const Verdict& verdict) {
   const std::string says(text(verdict.kind).says);
   if (verdict.kind == Kind::kNothingWrong) return says;
   const std::string where = place(verdict);
-  return fmt::format("{}: {}{}{}{}", who(verdict), where, where.empty() ? "" : ": ", says,
+  const std::string what = verdict.what.empty() ? "" : " (" + as_one_line(verdict.what) + ")";
+  return fmt::format("{}: {}{}{}{}{}", who(verdict), where, where.empty() ? "" : ": ", says, what,
                      verdict.recovered && verdict.index >= 0 ? "; a dummy took its place" : "");
 }
 

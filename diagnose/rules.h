@@ -24,6 +24,7 @@ std::vector<Verdict> lagging_items(const RunFacts& facts);  // not observed: who
 std::vector<Verdict> stuck_steps(const RunFacts& facts);  // forward, loss, backward, ...
 std::vector<Verdict> stopped_ranks(const RunFacts& facts);
 std::vector<Verdict> lost_ranks(const RunFacts& facts);     // killed or left
+std::vector<Verdict> missing_ranks(const RunFacts& facts);  // that never came
 std::vector<Verdict> lagging_ranks(const RunFacts& facts);  // not observed: who holds up the others
 std::vector<Verdict> blameless_wait(const RunFacts& facts);
 

@@ -368,6 +368,12 @@ void in_progress(RunFolderBuilder& run) {
   main_in(run, 1, Event::kFetching, Stage::kFetch);
   rank0_waits(run);
 }
+void rank_missing(RunFolderBuilder& run) {
+  run.main(0).record(Event::kStarting, Stage::kSetup);
+  run.step_watch(0).incident_at({}, Event::kSymptom, Stage::kSetup, "nobody listens", 0);
+  run.step_watch(0).incident_at({}, Event::kEnding, Stage::kShutdown, "nobody listens",
+                                code(ExitCode::kPeerLost));
+}
 // Ctrl-C while one rank worked and the other waited for it.
 void interrupted(RunFolderBuilder& run) {
   begin_job(run);
@@ -415,6 +421,11 @@ Verdict in_epoch(int32_t epoch, Verdict verdict) {
   return verdict;
 }
 
+Verdict before_epochs(Verdict verdict) {
+  verdict.epoch = -1;
+  return verdict;
+}
+
 }  // namespace
 
 const std::vector<Scenario>& scenarios() {
@@ -425,6 +436,8 @@ const std::vector<Scenario>& scenarios() {
       {"InProgress", in_progress, Verdict{}},
       {"MerelySlow", merely_slow, Verdict{}},
       {"Interrupted", interrupted, Verdict{}},
+      {"RankMissing", rank_missing,
+       before_epochs(of_rank(Kind::kRankMissing, 1, -1, Stage::kSetup))},
       {"AudioMissing", bad_audio<1>, item(Kind::kAudioMissing, kRead)},
       {"AudioUnreadable", bad_audio<2>, item(Kind::kAudioUnreadable, kRead)},
       {"AudioTruncated", bad_audio<3>, item(Kind::kAudioTruncated, kRead)},

@@ -35,6 +35,7 @@ enum class Kind {
   kRankKilled,
   kRankStopped,
   kRankExited,
+  kRankMissing,      // never came
   kRankStuck,        // stands still elsewhere, or the traces do not say why
   kCollectiveStuck,  // all wait, nobody is to blame by the traces
   // The job:
@@ -55,6 +56,7 @@ struct Verdict {
   int32_t batch = -1;
   int64_t index = -1;
   std::string file;
+  std::string what;  // in what ranks differ
   trace::Stage stage = trace::Stage::kNone;
   bool recovered = false;             // a dummy took its place and the job went on
   bool sure = true;                   // false: the traces are cut or lack an observation

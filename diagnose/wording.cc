@@ -55,6 +55,7 @@ std::string item_words(const Entry& entry) {
 std::string step_words(const Entry& entry) {
   const int32_t batch = entry.batch;
   switch (entry.event) {
+    case Event::kStarting: return "Starting";
     case Event::kStepStarted:
       return fmt::format("Training step {} STARTED, epoch={}", batch, entry.epoch);
     case Event::kFetching: return fmt::format("Batch {} fetching...", batch);

@@ -9,12 +9,13 @@ Fault manifest_differs() {
       .name = "manifest_differs",
       .family = Family::kShards,
       .target = Target::kShard,
-      .says = "One rank has a manifest that lacks its first line.",
+      .says = "One rank has a manifest that lacks one line.",
       .seam = "the manifest",
       .how =
-          "The struck rank has a manifest of its own, without the first line, as after a clean-up "
-          "on one machine.",
-      .unguarded = "It trains on: that rank's every index names another sample, without a word.",
+          "The struck rank has a manifest of its own, without that sample, as after a clean-up on "
+          "one machine.",
+      .unguarded =
+          "It trains on: what follows that line has other indices on that rank, without a word.",
       .control = ControlEffect::kSilentlySpoils,
       .verdict = "ranks_disagree",
       .stages = {"agree"},
@@ -22,7 +23,9 @@ Fault manifest_differs() {
       .inject =
           [](const Site& site) {
             std::vector<nlohmann::json> entries = entries_of(site.manifest_path);
-            entries.erase(entries.begin());
+            std::erase_if(entries, [&site](const nlohmann::json& entry) {
+              return entry.at("audio_filepath") == site.seen_file;
+            });
             const std::string path = site.case_folder + "/own.json";
             write_entries(path, entries);
             return give_own_settings(site, {{"manifest_filepath", path}});

@@ -111,6 +111,15 @@ void mix_down(const std::vector<float>& interleaved, int channels, std::vector<f
   }
 }
 
+// Full scale of 16 bit, written as float, and as much again: what is louder overflows in the features.
+constexpr float kLoudest = 65'536;
+
+float peak_of(const std::vector<float>& samples) {
+  float peak = 0;
+  for (const float sample : samples) peak = std::max(peak, std::abs(sample));
+  return peak;
+}
+
 bool may_hold_nan(const SF_INFO& info) {
   const int kind = info.format & SF_FORMAT_SUBMASK;
   return kind == SF_FORMAT_FLOAT || kind == SF_FORMAT_DOUBLE;
@@ -150,6 +159,13 @@ void AudioReader::read(const AudioSegment& segment, Waveform& out, trace::Writer
   if (finite_check_ == FiniteCheck::kReject && may_hold_nan(info) &&
       !all_finite(out.samples.data(), out.samples.size())) {
     refuse(BadItem::kNotFinite, segment, "NaN or infinite samples");
+  }
+  if (finite_check_ == FiniteCheck::kReject && may_hold_nan(info)) {
+    const float peak = peak_of(out.samples);
+    if (peak > kLoudest) {
+      refuse(BadItem::kWrongFormat, segment,
+             "a sample of " + std::to_string(peak) + ": no audio is that loud");
+    }
   }
   file_.close();
   trace.record(trace::Event::kAudioLoaded, trace::Stage::kGetitem, info.channels, wanted);

@@ -106,6 +106,9 @@ void switch_off(Guards& guards) {
 
 uint64_t digest(const Config& config) {
   Config copy = config;
+  // Where the manifest lies may differ; what is in it has a digest of its own.
+  const bool is_sharded = config.train_ds.manifest_filepath.find("{rank}") != std::string::npos;
+  copy.train_ds.manifest_filepath = is_sharded ? "{rank}" : "";
   Digest digest;
   for (const std::string& value : bind(copy.train_ds).values()) digest.add(value);
   for (const std::string& value : bind(copy.guards).values()) digest.add(value);

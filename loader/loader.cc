@@ -35,7 +35,9 @@ class Loader::Impl {
                               parts_->spec.world_size)) {
     trace_.incident(trace::Event::kSettings, trace::Stage::kSetup, settings_text(parts_->spec));
     const TrainDs& ds = parts_->spec.config.train_ds;
-    const size_t batches = make_plan(sampler_, 0).batches.size();
+    const EpochPlan first = make_plan(sampler_, 0);
+    refuse_if_empty(first, sampler_);
+    const size_t batches = first.batches.size();
     std::string kind = sampler_.sharded ? "ShardSampler" : "DistributedSampler";
     if (!sampler_.buckets.empty()) kind += ", num_buckets=" + std::to_string(ds.num_buckets);
     if (ds.num_workers == 0) {

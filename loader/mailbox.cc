@@ -29,6 +29,7 @@ void Mailbox::clear() {
   live_serial_ = 0;
   answered_ = 0;
   sleeping_ = 0;
+  taken_ = 0;
 }
 
 void Mailbox::push(uint32_t sequence, const Request& request) {
@@ -52,6 +53,7 @@ std::optional<Request> Mailbox::take(uint32_t sequence, int timeout_ms) {
     sleeping_.store(0);
     if (!has(sequence)) return std::nullopt;
   }
+  taken_.store(sequence + 1, std::memory_order_release);
   return requests_[sequence % kMailboxDepth];
 }
 

@@ -49,6 +49,8 @@ class Mailbox {
   Answer answer(uint32_t sequence) const { return answers_[sequence % kMailboxDepth]; }
   // Rings when that many answers are there. True if they are already.
   bool wake_at(uint32_t answers);
+  // How many requests its worker has begun with, as it says itself.
+  uint32_t taken() const { return taken_.load(std::memory_order_acquire); }
   // Requests of other epochs need not be worked on.
   void set_live_serial(uint64_t serial) { live_serial_.store(serial, std::memory_order_relaxed); }
 
@@ -70,6 +72,7 @@ class Mailbox {
   std::array<Request, kMailboxDepth> requests_;
   alignas(64) std::atomic<uint32_t> answered_;
   std::atomic<uint32_t> sleeping_;
+  std::atomic<uint32_t> taken_;
   std::array<Answer, kMailboxDepth> answers_;
 };
 

@@ -148,6 +148,13 @@ EpochPlan make_plan(const SamplerSpec& spec, int32_t epoch) {
   return plan;
 }
 
+void refuse_if_empty(const EpochPlan& plan, const SamplerSpec& spec) {
+  if (!plan.batches.empty() || spec.sharded) return;
+  throw UsageError("drop_last: the manifest's " + std::to_string(spec.dataset_size) +
+                   " samples make no full batch of " + std::to_string(spec.batch_size) + " on " +
+                   std::to_string(spec.world_size) + " ranks; lower batch_size");
+}
+
 void truncate(EpochPlan& plan, int64_t num_batches) {
   while (static_cast<int64_t>(plan.batches.size()) > num_batches) {
     plan.samples_dropped += static_cast<int64_t>(plan.batches.back().indices.size());

@@ -51,6 +51,9 @@ std::vector<int> buckets_of(const std::vector<double>& durations_s, int num_buck
 std::vector<int64_t> sampler_indices(const SamplerSpec& spec, int32_t epoch);
 EpochPlan make_plan(const SamplerSpec& spec, int32_t epoch);
 
+// UsageError where nothing is left to train on. Of shards the ranks find that together.
+void refuse_if_empty(const EpochPlan& plan, const SamplerSpec& spec);
+
 // Uneven ranks: leave out batches beyond `num_batches`, or repeat this rank's own from the start.
 void truncate(EpochPlan& plan, int64_t num_batches);
 void extend(EpochPlan& plan, int64_t num_batches);

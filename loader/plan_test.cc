@@ -53,6 +53,13 @@ TEST(Plan, RefusesMoreRanksThanSamples) {
   EXPECT_THROW(make_plan(spec, 0), UsageError);
 }
 
+TEST(Plan, RefusesToDropEverything) {
+  const SamplerSpec spec{.dataset_size = 8, .world_size = 2, .batch_size = 5, .drop_last = true};
+  EXPECT_THAT([&] { refuse_if_empty(make_plan(spec, 0), spec); },
+              ::testing::ThrowsMessage<UsageError>(
+                  ::testing::HasSubstr("8 samples make no full batch of 5 on 2 ranks")));
+}
+
 TEST(Plan, DigestFollowsEpochAndIndices) {
   const SamplerSpec spec{.dataset_size = 50};
   EXPECT_EQ(make_plan(spec, 1).digest, make_plan(spec, 1).digest);

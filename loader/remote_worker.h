@@ -52,6 +52,8 @@ class RemoteWorker {
   int pidfd() const { return pidfd_.get(); }
   const std::deque<Assignment>& queue() const { return queue_; }
   std::deque<Assignment> take_queue() { return std::move(queue_); }
+  // False: it had not begun with the item at the head, which can do nothing for its worker's end.
+  bool head_is_begun() const { return static_cast<int32_t>(mailbox_.taken() - collected_) > 0; }
   // When the item at the head got there.
   uint64_t head_since_ns() const { return head_since_ns_; }
   uint32_t collected() const { return collected_; }

@@ -36,6 +36,11 @@ uint64_t WorkerPool::act(uint64_t now_ns, uint64_t paused_ns, trace::Writer& tra
   trace_ = &trace;
   parts_->delivery.saw_watch(now_ns);
   if (parts_->failed) return UINT64_MAX;
+  if (!has_acted_) {
+    has_acted_ = true;  // only now anybody can hear the zygote's answers
+    for (const auto& worker : workers_)
+      worker->forgive(now_ns - std::min(now_ns, worker->since_ns()));
+  }
   for (const Workers* group : {&workers_, &dying_}) {
     for (const auto& worker : *group) worker->forgive(paused_ns);
   }
@@ -64,7 +69,7 @@ uint64_t WorkerPool::next_due(uint64_t now_ns) {
   };
   for (const auto& worker : workers_) {
     if (worker->state() == RemoteWorker::State::kAsked)
-      at(worker->since_ns() + kSpawnDeadlineMs * kMs);
+      at(worker->since_ns() + zygote_patience_ns());
     if (worker->state() != RemoteWorker::State::kRunning || worker->queue().empty()) continue;
     at(worker->head_since_ns() + parts_->item_deadline_ns());
     at(worker->head_since_ns() + guards().observe_after_ms * kMs);

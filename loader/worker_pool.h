@@ -21,7 +21,9 @@ namespace batch71::loader {
 
 inline constexpr uint32_t kQueueDepth = 8;           // items given to a worker at a time
 inline constexpr uint64_t kUnkillableAfterMs = 200;  // alive that long after SIGKILL: deaf
-inline constexpr uint64_t kSpawnDeadlineMs = 5'000;  // the zygote's answer to a spawn
+// For the zygote to answer a spawn, or to report an end.
+inline constexpr uint64_t kLeastZygotePatienceMs = 500;
+inline constexpr uint64_t kMostZygotePatienceMs = 5'000;
 static_assert(kQueueDepth <= kMailboxDepth);
 
 class WorkerPool : public WatchDuty {
@@ -71,6 +73,8 @@ class WorkerPool : public WatchDuty {
   void keep_newest_trace(const RemoteWorker& retired);
   void check_workers(uint64_t now_ns);
   void check_zygote(uint64_t now_ns);
+  void zygote_is_lost(const std::string& how);
+  uint64_t zygote_patience_ns() const;
   void check_heads(uint64_t now_ns);
   void kill_stuck(RemoteWorker& worker, uint64_t now_ns);
   void check_dying(uint64_t now_ns);
@@ -93,6 +97,7 @@ class WorkerPool : public WatchDuty {
   Workers workers_;  // one per num_workers
   Workers dying_;
   int respawns_ = 0;
+  bool has_acted_ = false;
   std::vector<std::string> retired_traces_;  // by worker: of the last one that its epoch used up
 
   uint64_t serial_ = 0;

@@ -118,6 +118,14 @@ Seen seen(const Batch& batch) {
   return out;
 }
 
+// The pids of a process's children, by the kernel.
+std::vector<int> children_of(int pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children");
+  std::vector<int> all;
+  for (int child = 0; file >> child;) all.push_back(child);
+  return all;
+}
+
 class WorkerPoolTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -262,6 +270,32 @@ TEST_F(WorkerPoolTest, WhatEndsTheWholeProcessGroupIsTheRanksToAnswer) {
   };
   expect_only_dummy(1, at_index(17, like_a_launcher), -1, BadItem::kWorkerLost);
   EXPECT_THAT(fatals_, IsEmpty());
+}
+
+TEST_F(WorkerPoolTest, WorkersThatAreKilledOrStoppedWhileIdleCostNothing) {
+  const std::vector<Seen> clean = clean_epoch();
+  for (const int signal : {SIGKILL, SIGSTOP}) {
+    const auto loader = make(2, nothing);
+    EXPECT_EQ(epoch(*loader), clean);
+    for (const int worker : children_of(children_of(getpid()).at(0))) kill(worker, signal);
+    EXPECT_EQ(epoch(*loader), clean) << "signal " << signal;
+    EXPECT_EQ(loader->dummies_total(), 0);
+  }
+}
+
+TEST_F(WorkerPoolTest, AZygoteThatIsStoppedIsLostAndItsWorkersAreNotCalledDeaf) {
+  spec_.config.guards.collective_deadline_ms = 1'000;
+  const auto loader = make(1, nothing, 4'000);
+  loader->start_epoch(loader->plan(0));
+  loader->next();
+  const int zygote = children_of(getpid()).at(0);
+  const int worker = children_of(zygote).at(0);
+  kill(zygote, SIGSTOP);
+  kill(worker, SIGKILL);
+  EXPECT_THROW(while (true) epoch(*loader), LoaderFatal);
+  EXPECT_EQ(fatals_.at(0).code, ExitCode::kZygoteLost);
+  EXPECT_THAT(incidents(Event::kUnkillable), IsEmpty());
+  kill(zygote, SIGCONT);
 }
 
 TEST_F(WorkerPoolTest, AnEarlyObservationIsWrittenOnce) {
@@ -452,14 +486,6 @@ TEST_F(WorkerPoolTest, AProcessWithThreadsIsRefused) {
   end = true;
   end.notify_one();
   other.join();
-}
-
-// The pids of a process's children, by the kernel.
-std::vector<int> children_of(int pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children");
-  std::vector<int> all;
-  for (int child = 0; file >> child;) all.push_back(child);
-  return all;
 }
 
 bool is_gone_within(int pid, int ms) {

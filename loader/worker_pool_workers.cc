@@ -5,11 +5,20 @@
 
 #include "loader/child_process.h"
 #include "loader/worker_pool.h"
+#include "trace/process_state.h"
 
 namespace batch71::loader {
 namespace {
+
 constexpr uint64_t kMs = 1'000'000;
+
+// It ended, and its parent has not buried it.
+bool is_dead(int pid) {
+  const char state = trace::process_state(pid).state;
+  return state == 0 || state == 'Z' || state == 'X';
 }
+
+}  // namespace
 
 using trace::Event;
 using trace::Stage;
@@ -108,7 +117,8 @@ void WorkerPool::on_exited(const ZygoteReport& report, uint64_t now_ns) {
   }
   std::deque<Assignment> left = worker->take_queue();
   // Killed for its head item; if the answer came after all, nothing is lost.
-  const bool head_ends = !left.empty() && (!worker->head_is_stuck || worker->head_observed);
+  const bool head_ends =
+      !left.empty() && worker->head_is_begun() && (!worker->head_is_stuck || worker->head_observed);
   if (head_ends) {
     BadNews news{BadItem::kWorkerLost, "its worker was lost",
                  newest_stage(suspect(*worker).trace_path), worker->code(), worker->since_epoch()};
@@ -134,14 +144,24 @@ void WorkerPool::check_workers(uint64_t now_ns) {
 
 void WorkerPool::check_zygote(uint64_t now_ns) {
   if (parts_->failed) return;
-  const bool silent = std::any_of(workers_.begin(), workers_.end(), [now_ns](const auto& worker) {
-    return worker->state() == RemoteWorker::State::kAsked &&
-           now_ns > worker->since_ns() + kSpawnDeadlineMs * kMs;
-  });
+  const bool silent =
+      std::any_of(workers_.begin(), workers_.end(), [this, now_ns](const auto& worker) {
+        return worker->state() == RemoteWorker::State::kAsked &&
+               now_ns > worker->since_ns() + zygote_patience_ns();
+      });
   if (!silent && !zygote_.is_gone()) return;
-  const std::string how = silent ? "does not answer" : "ended";
+  zygote_is_lost(silent ? "does not answer" : "ended");
+}
+
+void WorkerPool::zygote_is_lost(const std::string& how) {
   lost("zygote: the process that forks workers " + how);
   fatal(ExitCode::kZygoteLost, "the process that forks workers " + how);
+}
+
+// Told before the other ranks lose patience with this one.
+uint64_t WorkerPool::zygote_patience_ns() const {
+  const uint64_t half_ms = static_cast<uint64_t>(guards().collective_deadline_ms) / 2;
+  return std::clamp(half_ms, kLeastZygotePatienceMs, kMostZygotePatienceMs) * kMs;
 }
 
 Suspect WorkerPool::suspect(const RemoteWorker& worker) const {
@@ -189,8 +209,12 @@ void WorkerPool::check_dying(uint64_t now_ns) {
     const bool late = worker->state() == RemoteWorker::State::kDying && worker->pid() != 0 &&
                       now_ns > worker->since_ns() + kUnkillableAfterMs * kMs;
     if (!late || worker->is_deaf || parts_->failed) continue;
-    collect(*worker, now_ns);
-    on_deaf(*worker);
+    if (!is_dead(worker->pid())) {
+      collect(*worker, now_ns);
+      on_deaf(*worker);
+    } else if (now_ns > worker->since_ns() + zygote_patience_ns()) {
+      zygote_is_lost("does not report that a worker ended");
+    }
   }
 }
 
@@ -202,6 +226,10 @@ void WorkerPool::on_deaf(RemoteWorker& worker) {
   trace_->incident_at(worker.deaf_place, Event::kUnkillable, worker.stuck_stage, {}, worker.pid(),
                       worker.code());
   if (left.empty()) return;
+  if (!worker.head_is_begun()) {
+    give_again(std::move(left));
+    return;
+  }
   const Assignment head = left.front();
   left.pop_front();
   worker.deaf_slot = head.slot;

@@ -68,6 +68,7 @@ std::string_view name(Event event) {
     case Event::kBeat: return "beat";
     case Event::kCheckpointing: return "checkpointing";
     case Event::kCheckpointed: return "checkpointed";
+    case Event::kStarting: return "starting";
     case Event::kSettings: return "settings";
     case Event::kLoaderCreated: return "loader_created";
     case Event::kWorkerSpawned: return "worker_spawned";

@@ -34,7 +34,7 @@ struct Sizes {
   }
 };
 
-// A flood of bad samples must not leave the log without room for the end of the story.
+// A flood of bad samples, or of epochs, must not leave the log without room for the end of the story.
 constexpr uint32_t kReservedIncidents = 64;
 constexpr size_t kReservedTextBytes = 32 * 1024;
 
@@ -50,7 +50,11 @@ bool is_flood_prone(Event event) {
     case Event::kKilledByWatch:
     case Event::kDummy:
     case Event::kError:
-    case Event::kUnkillable: return true;
+    case Event::kUnkillable:
+    case Event::kAgreementText:  // one an epoch
+    case Event::kPadded:
+    case Event::kDropped:
+    case Event::kJoined: return true;
     default: return false;
   }
 }

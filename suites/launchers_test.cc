@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netdb.h>
 
 #include <filesystem>
 #include <fstream>
@@ -143,6 +144,11 @@ std::string why_impossible(const LaunchCase& with) {
   if (with.launcher != kShellLoop && !fs::exists(BATCH71_SOURCE_DIR "/.torch2/bin/torchrun")) {
     return "needs a torchrun: `ci/setup --torch2` brings it";
   }
+  addrinfo* found = nullptr;  // torchrun's store is at that name
+  if (with.launcher != kShellLoop && getaddrinfo("localhost", nullptr, nullptr, &found) != 0) {
+    return "needs the name localhost, which a bare /etc/hosts may lack";
+  }
+  if (found != nullptr) freeaddrinfo(found);
   return "";
 }
 

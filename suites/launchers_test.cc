@@ -120,7 +120,10 @@ Launched run_launcher(const LaunchCase& with) {
   if (!with.fault.empty()) stage.plan = faults::parse_plan(with.fault + "@rank=1,batch=5");
   launch::CellSpec cell = fixtures::stage(stage).cell;
   launch::RanksSpec& launcher = cell.ranks;  // to the cell it is one program
-  launcher.argv = {"bash", "-c", command_of(with.launcher)};
+  // What `batch71 run` sets for the libraries' threads, others do not.
+  launcher.argv = {
+      "env",  "-u", "OMP_NUM_THREADS",        "-u", "OPENBLAS_NUM_THREADS", "-u", "MKL_NUM_THREADS",
+      "bash", "-c", command_of(with.launcher)};
   launcher.world_size = 1;
   launcher.working_folder = BATCH71_SOURCE_DIR;
   launcher.deadline_ms = kBoundMs;

@@ -8,6 +8,7 @@
 
 #include "ddp/job.h"
 #include "loader/config.h"
+#include "loader/noise.h"
 #include "loader/plan.h"
 #include "loader/registry.h"
 #include "trace/errors.h"
@@ -34,6 +35,9 @@ void write_run_config(const std::string& config_path, const Overrides& overrides
   YAML::Node root = YAML::LoadFile(config_path);
   root["train_ds"]["manifest_filepath"] =
       fs::absolute(checked.loader.train_ds.manifest_filepath).lexically_normal().string();
+  if (const std::string& noise = checked.loader.train_ds.noise_manifest_filepath; !noise.empty()) {
+    root["train_ds"]["noise_manifest_filepath"] = fs::absolute(noise).lexically_normal().string();
+  }
   if (overrides.steps >= 0) root["trainer"]["max_steps"] = overrides.steps;
   if (overrides.guards_off) write_off(root["guards"]);
   std::ofstream out(out_path);
@@ -43,6 +47,7 @@ void write_run_config(const std::string& config_path, const Overrides& overrides
 
 void check_data(const std::string& config_path, int num_ranks) {
   const loader::Config config = loader::load_config(config_path);
+  loader::noise_plan(config.train_ds);
   for (int rank = 0; rank < num_ranks; ++rank) {
     const auto dataset = loader::manifest_dataset_factory(config, rank)();
     const loader::SamplerSpec sampler =

@@ -59,7 +59,7 @@ EpochSide StepLoop::own_side() const {
   side.config_digest = static_cast<int64_t>(loader::digest(config_.loader));
   side.trainer_digest = static_cast<int64_t>(digest(config_.trainer));
   side.parameter_digest = static_cast<int64_t>(training_.parameter_digest());
-  side.manifest_digest = static_cast<int64_t>(loader_.dataset().digest());
+  side.manifest_digest = static_cast<int64_t>(loader_.data_digest());
   return side;
 }
 

@@ -68,7 +68,8 @@ int threads_in_futex(const Observation& seen) {
 Kind kind_of_stuck(const Observation& seen, bool died_when_killed) {
   const ProcessState& thread = seen.threads[0];
   const Stage stage = seen.incident.entry->stage;
-  const bool in_audio = stage == Stage::kAudioOpen || stage == Stage::kAudioRead;
+  const bool in_audio =
+      stage == Stage::kAudioOpen || stage == Stage::kAudioRead || stage == Stage::kNoiseMix;
   if (thread.state == 'T' || thread.state == 't') return Kind::kWorkerStopped;
   // A killable sleep looks like D too: one that ended when it was killed was not deaf.
   if (thread.state == 'D' && !died_when_killed) return Kind::kReadUnkillable;
@@ -102,13 +103,20 @@ const Timeline* worker_timeline(const RunFacts& facts, int rank, int worker) {
 // What is known of the file and the start of an item from whoever worked on it.
 void add_from_records(Verdict& verdict, const Timeline* timeline) {
   if (timeline == nullptr) return;
+  const bool is_noise = verdict.stage == Stage::kNoiseMix;
+  const Event opening = is_noise ? Event::kNoiseOpening : Event::kAudioOpening;
   for (const Entry& entry : timeline->hot) {
     if (entry.index != verdict.index || entry.batch != verdict.batch ||
         entry.epoch != verdict.epoch) {
       continue;
     }
     if (verdict.since_ns == 0) verdict.since_ns = entry.item_start_ns;
-    if (verdict.file.empty() && entry.event == Event::kAudioOpening) verdict.file = entry.text;
+    if (entry.event == Event::kAudioOpening && is_noise && verdict.file.empty()) {
+      verdict.evidence.push_back(
+          fmt::format("the noise was for {} ({})", as_one_line(entry.text), source(*timeline)));
+    } else if (entry.event == opening && verdict.file.empty()) {
+      verdict.file = entry.text;
+    }
   }
 }
 

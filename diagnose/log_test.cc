@@ -49,7 +49,11 @@ void train_a_step(RunFolderBuilder& run) {
   worker.begin({0, 71, 568});
   worker.record(Event::kGetitemCalled, Stage::kGetitem);
   worker.record_text(Event::kAudioOpening, Stage::kAudioOpen, "/corpus/a b.wav");
-  worker.record(Event::kAudioLoaded, Stage::kFeaturize, 1, 4000);
+  worker.record(Event::kAudioLoaded, Stage::kGetitem, 1, 4000);
+  worker.record_text(Event::kNoiseOpening, Stage::kNoiseMix, "/noise/rain.wav");
+  worker.record(Event::kNoiseReading, Stage::kNoiseMix);
+  worker.record(Event::kNoiseReading, Stage::kNoiseMix, 4000);
+  worker.record(Event::kNoiseMixed, Stage::kGetitem, 12'500, 4000);
   run.loader_watch(1).record(Event::kBeat, Stage::kNone);
   main.begin({0, 71, -1});
   main.record(Event::kStepStarted, Stage::kStep);
@@ -69,6 +73,10 @@ TEST(Log, SpeaksTheGuidesOwnWordsInTheOrderOfTime) {
           "[Rank 1] __getitem__(568) called",
           "[Rank 1] Loading audio from /corpus/a b.wav, index=568",
           "[Rank 1] Audio loaded, shape=(1, 4000), index=568",
+          "[Rank 1] Loading noise from /noise/rain.wav, index=568",
+          "[Rank 1] Reading the header of the noise, index=568",
+          "[Rank 1] Reading noise, frames=4000, index=568",
+          "[Rank 1] Noise mixed, snr=12.500 dB, samples=4000, index=568",
           "[Rank 1] Training step 71 STARTED, epoch=0", "[Rank 1] Batch 71 calling forward...",
           "[Rank 1] Batch 71 forward completed, computing loss...",
           "[Rank 1] Batch 71 loss computed, loss=1.2500"));

@@ -65,8 +65,8 @@ std::string manifest_line(const Verdict& verdict) {
              : fmt::format("\"audio_filepath\": \"{}\"", as_one_line(verdict.file));
 }
 
-std::string remedy(const Verdict& verdict) {
-  std::string out(text(verdict.kind).remedy);
+std::string remedy_lines(const Verdict& verdict) {
+  std::string out(remedy(verdict));
   if (verdict.kind == Kind::kNothingWrong || verdict.file.empty()) return out;
   return out + "\n          manifest line: " + manifest_line(verdict);
 }
@@ -132,7 +132,8 @@ std::string to_screen(const Diagnosis& diagnosis, bool colour) {
   }
   if (!diagnosis.ranks.empty()) out += "\n" + rank_table(diagnosis);
   out += "\n" + bullet_list("evidence", first.evidence, kMaxEvidence);
-  if (const std::string text = remedy(first); !text.empty()) out += "remedy    " + text + "\n";
+  if (const std::string text = remedy_lines(first); !text.empty())
+    out += "remedy    " + text + "\n";
   out += bullet_list("notes", diagnosis.notes, kMaxNotes);
   const std::string problems = bullet_list("traces", diagnosis.problems, kMaxProblems);
   return problems.empty() ? out : out + paint.faint(problems);

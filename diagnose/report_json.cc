@@ -25,7 +25,7 @@ Json to_value(const Verdict& verdict) {
               {"detected_ns", verdict.detected_ns},
               {"waiting", verdict.waiting},
               {"evidence", verdict.evidence},
-              {"remedy", kind.remedy}};
+              {"remedy", remedy(verdict)}};
 }
 
 Json to_value(const RankRow& row) {

@@ -170,6 +170,50 @@ void read_unkillable(RunFolderBuilder& run) {
   finish(run, 1);
 }
 
+// The sample itself was read well before.
+void read_noise(Writer& writer) {
+  writer.begin(kItem);
+  writer.record(Event::kGetitemCalled, Stage::kGetitem);
+  writer.record_text(Event::kAudioOpening, Stage::kAudioOpen, "/corpus/a b.wav");
+  writer.record(Event::kAudioLoaded, Stage::kGetitem, 1, 4000);
+  writer.record_text(Event::kNoiseOpening, Stage::kNoiseMix, "/noise/c d.wav");
+}
+void noise_dummy(RunFolderBuilder& run, int64_t reason, const std::string& name) {
+  run.loader_watch(1).incident_at(
+      kItem, Event::kDummy, Stage::kNoiseMix,
+      "reason=" + name + " file=/noise/c d.wav why=bad; noise for /corpus/a b.wav", reason,
+      kWorker0);
+}
+void noise_unreadable(RunFolderBuilder& run) {
+  begin_job(run);
+  read_noise(run.worker(1, 0));
+  noise_dummy(run, 2, "unreadable");
+  finish(run, 1);
+}
+void noise_blocked(RunFolderBuilder& run) {
+  begin_job(run);
+  read_noise(run.worker(1, 0));
+  observe_worker(run, Stage::kNoiseMix, "state=S wchan=wait_for_partner syscall=openat cpu_ms=12");
+  run.loader_watch(1).incident_at(kItem, Event::kKilledByWatch, Stage::kNoiseMix, "", 4711,
+                                  kWorker0);
+  run.loader_watch(1).incident_at(kItem, Event::kWorkerExited, Stage::kNoiseMix, "", kSigKill,
+                                  kWorker0);
+  noise_dummy(run, 8, "stuck");
+  finish(run, 1);
+}
+void main_blocked_in_noise(RunFolderBuilder& run) {
+  begin_job(run);
+  rank0_waits(run);
+  read_noise(run.main(1));
+  run.loader_watch(1).incident_at(kItem, Event::kObservation, Stage::kNoiseMix,
+                                  "who=rank1.main state=S wchan=wait_for_partner syscall=openat",
+                                  101);
+  run.loader_watch(1).incident_at(kItem, Event::kEnding, Stage::kNoiseMix, "item 568 is stuck",
+                                  code(ExitCode::kItemStuck));
+  run.launch().incident(Event::kRankEnded, Stage::kNone, "", code(ExitCode::kItemStuck) << 8, 1);
+  rank0_loses_peer(run);
+}
+
 template <int kStatus>
 void worker_gone(RunFolderBuilder& run) {
   begin_job(run);
@@ -416,6 +460,11 @@ Verdict recovered(Verdict verdict) {
 }
 
 Verdict item(Kind kind, Stage stage) { return recovered(stuck_item(kind, stage, 0, true)); }
+Verdict of_noise(Verdict verdict) {
+  verdict.stage = Stage::kNoiseMix;
+  verdict.file = "/noise/c d.wav";
+  return verdict;
+}
 Verdict in_epoch(int32_t epoch, Verdict verdict) {
   verdict.epoch = epoch;
   return verdict;
@@ -459,6 +508,10 @@ const std::vector<Scenario>& scenarios() {
        stuck_item(Kind::kItemStuck, kFeaturize, 0, false)},
       {"MainBlockedInItsOwnRead", main_blocked_in_its_own_read,
        stuck_item(Kind::kReadBlocked, Stage::kAudioOpen, -1, true)},
+      {"NoiseUnreadable", noise_unreadable, of_noise(item(Kind::kAudioUnreadable, kRead))},
+      {"NoiseBlocked", noise_blocked, of_noise(item(Kind::kReadBlocked, kRead))},
+      {"MainBlockedInNoise", main_blocked_in_noise,
+       of_noise(stuck_item(Kind::kReadBlocked, kRead, -1, true))},
       {"ForwardStuck", step_stuck<Event::kForwardCalled, Stage::kForward>,
        of_rank(Kind::kForwardStuck, 1, 71, Stage::kForward)},
       {"LossStuck", step_stuck<Event::kForwardDone, Stage::kLoss>,

@@ -1,12 +1,16 @@
 // The table of kinds: one entry each, in the order of the enumeration.
 #include "diagnose/verdict.h"
 
+#include <algorithm>
+#include <array>
 #include <stdexcept>
 
 namespace batch71::diagnose {
 namespace {
 
 constexpr std::string_view kDropSample = "remove the sample from the manifest";
+constexpr std::string_view kDropNoise =
+    "remove the file from the noise manifest; train_ds: noise_prob: 0 trains without noise";
 constexpr std::string_view kNoWorkers =
     "train_ds: num_workers: 0 shows whether it is the worker or the sample";
 
@@ -88,6 +92,16 @@ const KindText& text(Kind kind) {
     if (entry.kind == kind) return entry;
   }
   throw std::logic_error("a kind of verdict without an entry in the table");
+}
+
+std::string_view remedy(const Verdict& verdict) {
+  constexpr std::array kOfFiles{
+      Kind::kAudioMissing,   Kind::kAudioUnreadable, Kind::kAudioTruncated, Kind::kAudioWrongFormat,
+      Kind::kAudioNotFinite, Kind::kReadBlocked,     Kind::kReadUnkillable};
+  const bool is_of_file =
+      std::find(kOfFiles.begin(), kOfFiles.end(), verdict.kind) != kOfFiles.end();
+  if (is_of_file && verdict.stage == trace::Stage::kNoiseMix) return kDropNoise;
+  return text(verdict.kind).remedy;
 }
 
 std::string kinds_as_markdown() {

@@ -73,6 +73,8 @@ struct KindText {
   std::string_view remedy;
 };
 const KindText& text(Kind kind);
+// What to do about it: the kind's, or that of noise where a noise file is to blame.
+std::string_view remedy(const Verdict& verdict);
 const std::vector<KindText>& all_kinds();
 // The table of docs/verdicts.md.
 std::string kinds_as_markdown();

@@ -252,6 +252,19 @@ TEST(Report, WarningsAreNotesAndNoCause) {
   EXPECT_EQ(nlohmann::json::parse(to_json(diagnosis))["notes"].size(), 1u);
 }
 
+TEST(Report, ANoiseFileIsToBeTakenOutOfItsOwnManifest) {
+  for (const char* name : {"NoiseUnreadable", "NoiseBlocked", "MainBlockedInNoise"}) {
+    RunFolderBuilder run;
+    scenario(name).build(run);
+    const Diagnosis diagnosis = run.diagnose();
+    const std::string screen = to_screen(diagnosis, false);
+    EXPECT_THAT(screen, HasSubstr("item 568 of batch 71 (epoch 0) in noise_mix of /noise/c d.wav"));
+    EXPECT_THAT(screen, HasSubstr("remove the file from the noise manifest"));
+    EXPECT_THAT(to_json(diagnosis), HasSubstr("noise_prob: 0"));
+    EXPECT_THAT(diagnosis.verdicts.front().evidence, Contains(HasSubstr("for /corpus/a b.wav")));
+  }
+}
+
 TEST(Report, OneScreenSaysWhereSinceWhenAndWhatToDo) {
   RunFolderBuilder run;
   scenario("FeaturizerHangsForGood").build(run);

@@ -42,6 +42,14 @@ std::string item_words(const Entry& entry) {
       return fmt::format("Audio loaded, shape=({}, {}){}", entry.arg0, entry.arg1, item(entry));
     case Event::kResampling:
       return fmt::format("Resampling from {} Hz to {} Hz{}", entry.arg0, entry.arg1, item(entry));
+    case Event::kNoiseOpening:
+      return fmt::format("Loading noise from {}{}", entry.text, item(entry));
+    case Event::kNoiseReading:
+      return entry.arg0 == 0 ? "Reading the header of the noise" + item(entry)
+                             : fmt::format("Reading noise, frames={}{}", entry.arg0, item(entry));
+    case Event::kNoiseMixed:
+      return fmt::format("Noise mixed, snr={:.3f} dB, samples={}{}",
+                         static_cast<double>(entry.arg0) / 1000, entry.arg1, item(entry));
     case Event::kFeaturizing: return "Featurizing" + item(entry);
     case Event::kItemDone:
       return fmt::format("__getitem__({}) done, frames={}", entry.index, entry.arg0);

@@ -78,8 +78,13 @@ void check_format(const SF_INFO& info, const AudioSegment& segment) {
   }
 }
 
+struct Frames {
+  sf_count_t start = 0;
+  sf_count_t count = 0;
+};
+
 // Frames to decode; checks the file's length against what the manifest declares.
-sf_count_t frames_wanted(const SF_INFO& info, const AudioSegment& segment) {
+Frames frames_wanted(const SF_INFO& info, const AudioSegment& segment) {
   const double rate = info.samplerate;
   const double file_s = static_cast<double>(info.frames) / rate;
   const double end_s = segment.offset_s + segment.duration_s;
@@ -93,11 +98,29 @@ sf_count_t frames_wanted(const SF_INFO& info, const AudioSegment& segment) {
            "the manifest declares " + seconds(segment.duration_s) + ", the file has " +
                seconds(file_s));
   }
-  const sf_count_t start = std::llround(segment.offset_s * rate);
-  const sf_count_t declared = declared_samples(segment.duration_s, info.samplerate);
+  const AudioPart part = segment.part.value_or(AudioPart{0, segment.duration_s});
+  const double start_s = segment.offset_s + part.offset_s;
+  const sf_count_t start = std::llround(start_s * rate);
+  const sf_count_t declared = declared_samples(part.duration_s, info.samplerate);
   const sf_count_t wanted = std::min(declared, info.frames - start);
-  if (wanted < 1) refuse(BadItem::kTruncated, segment, "no audio at " + seconds(segment.offset_s));
-  return wanted;
+  if (wanted < 1) refuse(BadItem::kTruncated, segment, "no audio at " + seconds(start_s));
+  return {start, wanted};
+}
+
+// How the trace tells of what is read.
+struct Telling {
+  trace::Event opening;
+  trace::Stage opens;
+  trace::Event reading;
+  trace::Stage reads;
+};
+Telling telling(AudioUse use) {
+  using trace::Event;
+  using trace::Stage;
+  if (use == AudioUse::kNoise) {
+    return {Event::kNoiseOpening, Stage::kNoiseMix, Event::kNoiseReading, Stage::kNoiseMix};
+  }
+  return {Event::kAudioOpening, Stage::kAudioOpen, Event::kAudioReading, Stage::kAudioRead};
 }
 
 void mix_down(const std::vector<float>& interleaved, int channels, std::vector<float>& mono) {
@@ -127,20 +150,20 @@ bool may_hold_nan(const SF_INFO& info) {
 
 }  // namespace
 
-void AudioReader::read(const AudioSegment& segment, Waveform& out, trace::Writer& trace) {
-  trace.record_text(trace::Event::kAudioOpening, trace::Stage::kAudioOpen, segment.path);
+void AudioReader::read(const AudioSegment& segment, AudioUse use, Waveform& out,
+                       trace::Writer& trace) {
+  const Telling tells = telling(use);
+  trace.record_text(tells.opening, tells.opens, segment.path);
   file_.open(segment.path);
-  trace.record(trace::Event::kAudioReading, trace::Stage::kAudioRead);
+  trace.record(tells.reading, tells.reads);
   check_wav_header(file_, segment.path);
   Cursor cursor{file_};
   SF_INFO info{};
   const Sound sound = open_sound(cursor, info, segment);
   check_format(info, segment);
-  const sf_count_t wanted = frames_wanted(info, segment);
-  trace.record(trace::Event::kAudioReading, trace::Stage::kAudioRead, wanted);
-  if (segment.offset_s > 0) {
-    sf_seek(sound.get(), std::llround(segment.offset_s * info.samplerate), SEEK_SET);
-  }
+  const auto [start, wanted] = frames_wanted(info, segment);
+  trace.record(tells.reading, tells.reads, wanted);
+  if (start > 0) sf_seek(sound.get(), start, SEEK_SET);
   out.sample_rate_hz = info.samplerate;
   out.samples.resize(static_cast<size_t>(wanted));
   sf_count_t got = 0;
@@ -168,6 +191,7 @@ void AudioReader::read(const AudioSegment& segment, Waveform& out, trace::Writer
     }
   }
   file_.close();
+  if (use == AudioUse::kNoise) return;
   trace.record(trace::Event::kAudioLoaded, trace::Stage::kGetitem, info.channels, wanted);
 }
 

@@ -83,7 +83,7 @@ class AudioFileTest : public ::testing::Test {
   Waveform read(const AudioSegment& segment, FiniteCheck check = FiniteCheck::kReject) {
     trace::Writer trace;
     Waveform out;
-    AudioReader(check).read(segment, out, trace);
+    AudioReader(check).read(segment, AudioUse::kSample, out, trace);
     return out;
   }
   // The reason of the refusal; 0: it was decoded.

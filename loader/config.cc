@@ -34,6 +34,13 @@ Section bind(TrainDs& to) {
                "Buckets of durations, about as many samples in each; of `use_bucketing`.");
   keys.integer("prefetch_factor", to.prefetch_factor, 1, 64, "Batches in flight per worker.");
   keys.text("features", to.features, "`log_mel`, `waveform`, or one that the program registered.");
+  keys.optional_text("noise_manifest_filepath", to.noise_manifest_filepath,
+                     "NeMo manifest of noise that is mixed into samples (`docs/loader.md`).");
+  keys.number("noise_prob", to.noise_prob, 0, 1, "Share of the samples that get noise.");
+  keys.number("noise_min_snr_db", to.noise_min_snr_db, -100, 200,
+              "Least ratio of sample to noise, in dB; it is drawn evenly between both.");
+  keys.number("noise_max_snr_db", to.noise_max_snr_db, -100, 200,
+              "Greatest ratio of sample to noise, in dB.");
   keys.integer("n_mels", to.n_mels, 1, 1024, "Mel bands of `log_mel`.");
   keys.integer("n_fft", to.n_fft, 2, 65536, "Length of the Fourier transform in samples; even.");
   keys.integer("win_length", to.win_length, 1, 65536, "Length of the Hann window in samples.");
@@ -81,6 +88,9 @@ void check_together(const std::string& path, const TrainDs& ds) {
   if (ds.manifest_filepath.empty()) refuse("manifest_filepath is missing; name a NeMo manifest");
   if (ds.min_duration > ds.max_duration) {
     refuse("min_duration is above max_duration: no sample could be left; lower it");
+  }
+  if (ds.noise_min_snr_db > ds.noise_max_snr_db) {
+    refuse("noise_min_snr_db is above noise_max_snr_db; lower it");
   }
   if (ds.n_fft % 2 != 0) refuse("n_fft is odd; choose an even one");
   if (ds.win_length > ds.n_fft) refuse("win_length is above n_fft; lower it");

@@ -28,8 +28,12 @@ struct TrainDs {
   double min_duration = 0.0;
   bool use_bucketing = false;  // batches of similar durations
   int num_buckets = 30;
-  int prefetch_factor = 2;           // batches in flight per worker
-  std::string features = "log_mel";  // "log_mel", "waveform", or one that the program registered
+  int prefetch_factor = 2;              // batches in flight per worker
+  std::string features = "log_mel";     // "log_mel", "waveform", or one that the program registered
+  std::string noise_manifest_filepath;  // empty: no noise is mixed in
+  double noise_prob = 0.5;              // of a sample to get some
+  double noise_min_snr_db = 10;
+  double noise_max_snr_db = 50;
   int n_mels = 80;
   int n_fft = 512;
   int win_length = 400;

@@ -32,8 +32,8 @@ void fill_dummy(const FeatureView& out, const ItemId& id) {
 
 void DummyMaker::make(BatchWork& work, size_t position, const BadNews& news, trace::Writer& trace) {
   Item& item = work.items[position];
-  fill_dummy(shape_.view(slots_.data(work.slot), work, position),
-             {item.index, work.epoch, work.batch, seed_});
+  const ItemId id{item.index, work.epoch, work.batch, seed_};
+  fill_dummy(shape_.view(slots_.data(work.slot), work, position), id);
   item.frames = item.declared_frames;
   item.state = ItemState::kDummy;
   --work.unfinished;
@@ -43,6 +43,10 @@ void DummyMaker::make(BatchWork& work, size_t position, const BadNews& news, tra
   dummy.reason = news.reason;
   dummy.file = dataset_.file(item.index);
   dummy.why = one_line(news.why);
+  if (news.stage == trace::Stage::kNoiseMix && noise_ != nullptr) {
+    dummy.why += "; noise for " + dummy.file;
+    dummy.file = noise_->file(id);
+  }
   std::string text = "reason=" + std::string(name(news.reason));
   if (news.worker_since_epoch >= 0) {
     text += " worker_since_epoch=" + std::to_string(news.worker_since_epoch);

@@ -2,6 +2,7 @@
 //
 // Trace text: "reason=<name(BadItem)> worker_since_epoch=<n> file=<path> why=<one line>", in that order;
 // the second is left out where there is no worker, and the file may hold spaces, so parse up to " why=".
+// The file is that of the noise if it happened in stage noise_mix.
 #pragma once
 
 #include <atomic>
@@ -9,6 +10,7 @@
 #include <string>
 
 #include "loader/batch_work.h"
+#include "loader/noise.h"
 #include "loader/slots.h"
 #include "trace/event.h"
 
@@ -28,8 +30,10 @@ void fill_dummy(const FeatureView& out, const ItemId& id);
 
 class DummyMaker {
  public:
-  DummyMaker(const Dataset& dataset, const BatchShape& shape, Slots& slots, uint64_t seed)
-      : dataset_(dataset), shape_(shape), slots_(slots), seed_(seed) {}
+  // noise: nullptr for none.
+  DummyMaker(const Dataset& dataset, const NoisePlan* noise, const BatchShape& shape, Slots& slots,
+             uint64_t seed)
+      : dataset_(dataset), noise_(noise), shape_(shape), slots_(slots), seed_(seed) {}
 
   // Ends the item as a dummy: features, length, report and incident. One thread at a time.
   void make(BatchWork& work, size_t position, const BadNews& news, trace::Writer& trace);
@@ -37,6 +41,7 @@ class DummyMaker {
 
  private:
   const Dataset& dataset_;
+  const NoisePlan* noise_;
   const BatchShape& shape_;
   Slots& slots_;
   uint64_t seed_;

@@ -69,8 +69,9 @@ uint64_t InlineWatch::act(uint64_t now_ns, uint64_t paused_ns, trace::Writer& tr
 InlineSource::InlineSource(std::shared_ptr<LoaderParts> parts, trace::Writer& trace)
     : parts_(std::move(parts)),
       trace_(trace),
-      item_work_(*parts_->dataset, *parts_->featurizer, parts_->spec.config.guards.finite_check,
-                 trace),
+      noise_(noise_mixer(parts_->noise, parts_->spec.config)),
+      item_work_(*parts_->dataset, noise_.get(), *parts_->featurizer,
+                 parts_->spec.config.guards.finite_check, trace),
       current_(std::make_shared<CurrentItem>()),
       watch_(parts_->spec.run_folder, parts_->spec.rank, parts_->spec.world_size, parts_->bell,
              std::make_shared<InlineWatch>(parts_, current_, trace.path())) {}

@@ -69,6 +69,7 @@ class InlineSource : public BatchSource {
 
   std::shared_ptr<LoaderParts> parts_;
   trace::Writer& trace_;
+  std::unique_ptr<NoiseMixer> noise_;  // nullptr: none
   ItemWork item_work_;
   std::shared_ptr<CurrentItem> current_;
   WatchThread watch_;

@@ -14,7 +14,7 @@ using trace::Event;
 using trace::Stage;
 
 int64_t ItemWork::fill(const ItemId& id, FeatureView out) {
-  const Waveform waveform = dataset_.load(id.index, trace_);
+  Waveform waveform = dataset_.load(id.index, trace_);
   const int64_t frames = featurizer_.frames(static_cast<int64_t>(waveform.samples.size()));
   if (waveform.samples.empty() || frames < 1) {
     throw ItemError(BadItem::kTruncated, dataset_.file(id.index), "no samples");
@@ -23,6 +23,7 @@ int64_t ItemWork::fill(const ItemId& id, FeatureView out) {
     throw ItemError(BadItem::kTooLong, dataset_.file(id.index),
                     std::to_string(frames) + " frames, declared are " + std::to_string(out.frames));
   }
+  if (noise_ != nullptr) noise_->mix(id, waveform, trace_);
   trace_.record(Event::kFeaturizing, Stage::kFeaturize);
   out.frames = frames;
   featurizer_.process(waveform, id, out);

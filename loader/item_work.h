@@ -1,4 +1,4 @@
-// The work on one item: decode, featurize, check; and whatever is thrown on the way, caught.
+// The work on one item: decode, mix noise in, featurize, check; and whatever is thrown on the way, caught.
 //
 // For: a worker process, or the training thread with `num_workers: 0`. Writes the stages of the item
 // to the thread's trace, and an error incident with the stack for what user code threw.
@@ -9,6 +9,7 @@
 #include "loader/config.h"
 #include "loader/dataset.h"
 #include "loader/featurizer.h"
+#include "loader/noise.h"
 #include "trace/event.h"
 
 namespace batch71::loader {
@@ -24,8 +25,14 @@ struct ItemOutcome {
 
 class ItemWork {
  public:
-  ItemWork(Dataset& dataset, Featurizer& featurizer, FiniteCheck finite_check, trace::Writer& trace)
-      : dataset_(dataset), featurizer_(featurizer), finite_check_(finite_check), trace_(trace) {}
+  // noise: nullptr for none.
+  ItemWork(Dataset& dataset, NoiseMixer* noise, Featurizer& featurizer, FiniteCheck finite_check,
+           trace::Writer& trace)
+      : dataset_(dataset),
+        noise_(noise),
+        featurizer_(featurizer),
+        finite_check_(finite_check),
+        trace_(trace) {}
 
   // out.frames: the declared ones. What follows the valid frames is zeroed.
   ItemOutcome process(const ItemId& id, FeatureView out);
@@ -36,6 +43,7 @@ class ItemWork {
   ItemOutcome threw(const std::string& what);
 
   Dataset& dataset_;
+  NoiseMixer* noise_;
   Featurizer& featurizer_;
   FiniteCheck finite_check_;
   trace::Writer& trace_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "loader/batch_tensors.h"
+#include "loader/hash.h"
 #include "loader/inline_source.h"
 #include "loader/loader_parts.h"
 #include "loader/pooled_source.h"
@@ -11,6 +12,12 @@
 
 namespace batch71::loader {
 namespace {
+
+std::string noise_text(const TrainDs& ds) {
+  if (ds.noise_manifest_filepath.empty()) return "";
+  return ", noise_prob=" + std::to_string(ds.noise_prob) +
+         ", noise_manifest_filepath=" + ds.noise_manifest_filepath;
+}
 
 std::string settings_text(const LoaderSpec& spec) {
   const auto flag = [](bool value) { return value ? "True" : "False"; };  // as PyTorch prints them
@@ -21,7 +28,7 @@ std::string settings_text(const LoaderSpec& spec) {
          ", persistent_workers=" + flag(ds.persistent_workers) +
          ", drop_last=" + flag(ds.drop_last) +
          ", prefetch_factor=" + std::to_string(ds.prefetch_factor) +
-         ", seed=" + std::to_string(ds.seed) + ", features=" + ds.features;
+         ", seed=" + std::to_string(ds.seed) + ", features=" + ds.features + noise_text(ds);
 }
 
 }  // namespace
@@ -50,12 +57,19 @@ class Loader::Impl {
   }
 
   Dataset& dataset() { return *parts_->dataset; }
+  uint64_t data_digest() const {
+    Digest digest;
+    digest.add(parts_->dataset->digest());
+    if (parts_->noise != nullptr) digest.add(parts_->noise->manifest().digest());
+    return digest.value();
+  }
   EpochPlan plan(int32_t epoch) const { return make_plan(sampler_, epoch); }
   int64_t dummies_total() const { return parts_->dummies.total(); }
 
   void start_epoch(EpochPlan plan) {
     const bool is_again = plan.epoch == epoch_ || plan.digest == digest_;
-    if (next_batch_ > 0 && is_again && sampler_.shuffle) warn_of_repetition(plan.epoch);
+    const bool would_differ = sampler_.shuffle || parts_->noise != nullptr;
+    if (next_batch_ > 0 && is_again && would_differ) warn_of_repetition(plan.epoch);
     epoch_ = plan.epoch;
     digest_ = plan.digest;
     batches_left_ = plan.batches.size() - plan.first_batch;
@@ -83,8 +97,8 @@ class Loader::Impl {
     if (std::exchange(has_warned_, true)) return;
     const std::string text =
         "epoch " + std::to_string(epoch) +
-        " is started again although shuffle is on: its samples come in the same "
-        "order once more; count the epochs (set_epoch), Loader::plan(epoch)";
+        " is started again: its samples come in the same order, with the same noise, once more; "
+        "count the epochs (set_epoch), Loader::plan(epoch)";
     trace_.incident(trace::Event::kWarning, trace::Stage::kSetup, text);
     print_lines(parts_->spec.rank, "warning", text);
   }
@@ -105,6 +119,7 @@ Loader::Loader(LoaderSpec spec, trace::Writer& trace)
 Loader::~Loader() = default;
 
 Dataset& Loader::dataset() { return impl_->dataset(); }
+uint64_t Loader::data_digest() const { return impl_->data_digest(); }
 EpochPlan Loader::plan(int32_t epoch) const { return impl_->plan(epoch); }
 void Loader::start_epoch(EpochPlan plan) { impl_->start_epoch(std::move(plan)); }
 std::optional<Batch> Loader::next() { return impl_->next(); }

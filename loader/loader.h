@@ -7,7 +7,7 @@
 // to the loader's waits: `next` then throws LoaderFatal.
 // Destruction takes at most guards.shutdown_deadline_ms; workers deaf to SIGKILL are left and named.
 // Signals: installs no handler. Children: reaps only its own, by pidfd. States of item, slot, mailbox
-// and worker: docs/worker-pool.md.
+// and worker: docs/worker-pool.md. Epochs, buckets and noise: docs/loader.md.
 #pragma once
 
 #include <functional>
@@ -59,11 +59,14 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   Dataset& dataset();
+  // Of all data that must be the same on every rank: the dataset, and the noise.
+  uint64_t data_digest() const;
   // The plan of an epoch; start_epoch takes it, after the ranks agreed on it (or changed it). Its number
   // is what one gives to set_epoch of torch's DistributedSampler: the same number, the same order.
   EpochPlan plan(int32_t epoch) const;
-  // Workers begin to fetch. An epoch that was not finished is abandoned. A program that shuffles and
-  // starts one twice has forgotten to count: it is warned of once, on stderr and in the trace.
+  // Workers begin to fetch. An epoch that was not finished is abandoned. A program that shuffles (or
+  // mixes noise in) and starts one twice has forgotten to count: it is warned of once, on stderr and in
+  // the trace.
   void start_epoch(EpochPlan plan);
   // The next batch in plan order; nullopt at the epoch's end.
   std::optional<Batch> next();

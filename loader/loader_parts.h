@@ -9,6 +9,7 @@
 #include "loader/delivery.h"
 #include "loader/dummy.h"
 #include "loader/loader.h"
+#include "loader/noise.h"
 #include "loader/slots.h"
 
 namespace batch71::loader {
@@ -18,11 +19,13 @@ struct LoaderParts {
       : spec(std::move(with)),
         dataset(spec.dataset()),
         featurizer(spec.featurizer()),
+        noise(noise_plan(spec.config.train_ds)),
         shape(*dataset, *featurizer, spec.config.train_ds.sample_rate,
               spec.config.train_ds.batch_size),
         bell(std::make_shared<Bell>()),
         slots(std::make_shared<Slots>(batches_in_flight(), shape.slot_bytes(), bell)),
-        dummies(*dataset, shape, *slots, static_cast<uint64_t>(spec.config.train_ds.seed)),
+        dummies(*dataset, noise.get(), shape, *slots,
+                static_cast<uint64_t>(spec.config.train_ds.seed)),
         delivery(bell) {}
 
   int batches_in_flight() const {
@@ -41,6 +44,7 @@ struct LoaderParts {
   LoaderSpec spec;
   std::unique_ptr<Dataset> dataset;
   std::unique_ptr<Featurizer> featurizer;
+  std::shared_ptr<const NoisePlan> noise;  // nullptr: none
   BatchShape shape;
   std::shared_ptr<Bell> bell;
   std::shared_ptr<Slots> slots;

@@ -100,7 +100,7 @@ std::vector<Line> read_lines(const std::string& path, const ManifestLimits& limi
   std::error_code failed;
   std::ifstream file(path);
   if (!file || !fs::is_regular_file(path, failed)) {
-    throw UsageError(path + ": the manifest cannot be opened; check train_ds.manifest_filepath");
+    throw UsageError(path + ": the manifest cannot be opened; check its path in train_ds");
   }
   const fs::path absolute = fs::absolute(path);
   std::vector<Line> lines;

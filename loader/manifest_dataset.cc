@@ -24,7 +24,7 @@ Waveform ManifestDataset::load(int64_t index, trace::Writer& trace) {
   segment.offset_s = manifest_->offset_s(index);
   segment.is_whole_file = !manifest_->has_offset(index);
   Waveform waveform;
-  reader_.read(segment, waveform, trace);
+  reader_.read(segment, AudioUse::kSample, waveform, trace);
   if (waveform.sample_rate_hz != sample_rate_hz_) {
     trace.record(trace::Event::kResampling, trace::Stage::kResample, waveform.sample_rate_hz,
                  sample_rate_hz_);

@@ -18,14 +18,15 @@ constexpr int kIdleWaitMs = 10'000;
 
 class Worker {
  public:
-  Worker(const ChildSetup& setup, const SpawnRequest& who, Dataset& dataset, Featurizer& featurizer)
+  Worker(const ChildSetup& setup, const SpawnRequest& who, Dataset& dataset, NoiseMixer* noise,
+         Featurizer& featurizer)
       : setup_(setup),
         mailbox_(setup.mailboxes.at(who.mailbox)),
         generation_(static_cast<uint32_t>(who.generation)),
         channels_(featurizer.channels()),
         trace_(setup.run_folder,
                {trace::Role::kWorker, setup.rank, setup.world_size, who.worker, who.generation}),
-        work_(dataset, featurizer, setup.config.guards.finite_check, trace_) {}
+        work_(dataset, noise, featurizer, setup.config.guards.finite_check, trace_) {}
 
   [[noreturn]] void run() {
     for (uint32_t sequence = 0;;) {
@@ -82,8 +83,8 @@ class Worker {
 }  // namespace
 
 void run_worker(const ChildSetup& setup, const SpawnRequest& who, Dataset& dataset,
-                Featurizer& featurizer) {
-  Worker(setup, who, dataset, featurizer).run();
+                NoiseMixer* noise, Featurizer& featurizer) {
+  Worker(setup, who, dataset, noise, featurizer).run();
 }
 
 }  // namespace batch71::loader

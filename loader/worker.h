@@ -6,6 +6,6 @@
 namespace batch71::loader {
 
 [[noreturn]] void run_worker(const ChildSetup& setup, const SpawnRequest& who, Dataset& dataset,
-                             Featurizer& featurizer);
+                             NoiseMixer* noise, Featurizer& featurizer);
 
 }  // namespace batch71::loader

@@ -14,9 +14,16 @@ constexpr uint64_t kMs = 1'000'000;
 int mailbox_count(const TrainDs& config) { return 3 * config.num_workers + 2 * kSpareSlots; }
 
 ChildSetup child_setup(const LoaderParts& parts, const Mailboxes& mailboxes) {
-  return {parts.spec.config,     parts.spec.rank,    parts.spec.world_size,
-          parts.spec.run_folder, parts.spec.dataset, parts.spec.featurizer,
-          *parts.slots,          mailboxes,          *parts.bell};
+  return {parts.spec.config,
+          parts.spec.rank,
+          parts.spec.world_size,
+          parts.spec.run_folder,
+          parts.spec.dataset,
+          parts.spec.featurizer,
+          parts.noise,
+          *parts.slots,
+          mailboxes,
+          *parts.bell};
 }
 
 }  // namespace

@@ -118,6 +118,11 @@ void Section::text(const std::string& key, std::string& field, const std::string
   keys_.push_back({key, says, read, [&field] { return field; }});
 }
 
+void Section::optional_text(const std::string& key, std::string& field, const std::string& says) {
+  text(key, field, says);
+  keys_.back().value = [&field] { return field.empty() ? "none" : field; };
+}
+
 void Section::flag(const std::string& key, bool& field, const std::string& says) {
   const auto read = [&field](const YAML::Node& node) {
     if (!node.IsScalar() || !YAML::convert<bool>::decode(node, field)) {

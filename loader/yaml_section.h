@@ -23,6 +23,8 @@ class Section {
   explicit Section(std::string name) : name_(std::move(name)) {}
 
   void text(const std::string& key, std::string& field, const std::string& says);
+  // May be left out: `none` then.
+  void optional_text(const std::string& key, std::string& field, const std::string& says);
   void flag(const std::string& key, bool& field, const std::string& says);
   void integer(const std::string& key, int& field, int64_t least, int64_t most,
                const std::string& says);

@@ -43,6 +43,7 @@ class Zygote {
       at::set_num_threads(1);
       dataset_ = setup_.dataset();
       featurizer_ = setup_.featurizer();
+      noise_ = noise_mixer(setup_.noise, setup_.config);
       // The unwinder loads a library at its first use: here, not in each worker.
       const ThrowStackScope scope;
       last_throw_stack();
@@ -123,7 +124,7 @@ class Zygote {
       die_with_parent(self);
       close_descriptors_except({setup_.bell.fd()});
       reset_signals();
-      run_worker(setup_, request, *dataset_, *featurizer_);
+      run_worker(setup_, request, *dataset_, noise_.get(), *featurizer_);
     }
     if (pid < 0) return;  // the rank's deadline for a spawn answers this
     Child child{request, pid, open_process(pid)};
@@ -155,6 +156,7 @@ class Zygote {
   int socket_;
   std::unique_ptr<Dataset> dataset_;
   std::unique_ptr<Featurizer> featurizer_;
+  std::unique_ptr<NoiseMixer> noise_;
   std::vector<Child> children_;
 };
 

@@ -14,6 +14,7 @@
 #include "loader/dataset.h"
 #include "loader/featurizer.h"
 #include "loader/mailboxes.h"
+#include "loader/noise.h"
 #include "loader/slots.h"
 
 namespace batch71::loader {
@@ -26,6 +27,7 @@ struct ChildSetup {
   const std::string& run_folder;
   const DatasetFactory& dataset;
   const FeaturizerFactory& featurizer;
+  const std::shared_ptr<const NoisePlan>& noise;
   const Slots& slots;
   const Mailboxes& mailboxes;
   const Bell& bell;  // wakes the rank's watch

@@ -68,6 +68,9 @@ std::string_view name(Event event) {
     case Event::kBeat: return "beat";
     case Event::kCheckpointing: return "checkpointing";
     case Event::kCheckpointed: return "checkpointed";
+    case Event::kNoiseOpening: return "noise_opening";
+    case Event::kNoiseReading: return "noise_reading";
+    case Event::kNoiseMixed: return "noise_mixed";
     case Event::kStarting: return "starting";
     case Event::kSettings: return "settings";
     case Event::kLoaderCreated: return "loader_created";

@@ -70,7 +70,10 @@ enum class Event : uint16_t {
   kBeat = 23,      // a watch is alive; arg0: its oversleep in ns
   kCheckpointing = 24,  // stage kCheckpoint; arg0: steps taken so far
   kCheckpointed = 25,   // arg0: steps in it, arg1: bytes
-  kStarting = 26,       // a rank's first word: it makes its loader and meets the others
+  kNoiseOpening = 26,   // stage kNoiseMix; text: path
+  kNoiseReading = 27,   // arg0: frames declared; 0: its header
+  kNoiseMixed = 28,     // arg0: SNR in thousandths of a dB, arg1: samples that were added
+  kStarting = 29,       // a rank's first word: it makes its loader and meets the others
 
   // Incident log: rare, never overwritten.
   kSettings = 100,       // text: "world_size=4, shuffle=True, ..." (DataLoader settings)

@@ -6,7 +6,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netdb.h>
+#include <unistd.h>
 
+#include <climits>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -80,10 +82,10 @@ std::string command_of(const std::string& heading) {
 std::string write_config(const std::string& manifest, const std::string& path) {
   std::ofstream(path) << fmt::format(
       "train_ds:\n  manifest_filepath: {}\n  batch_size: 4\n  num_workers: 1\n"
-      "  sample_rate: {}\n  features: waveform\n"
+      "  sample_rate: {}\n  features: waveform\n  min_duration: {}\n"
       "guards:\n  step_deadline_ms: {}\n  collective_deadline_ms: {}\n  verdict_grace_ms: {}\n",
-      manifest, fixtures::kSampleRateHz, fixtures::kStepDeadlineMs, fixtures::kCollectiveDeadlineMs,
-      fixtures::kVerdictGraceMs);
+      manifest, fixtures::kSampleRateHz, fixtures::kShortestS, fixtures::kStepDeadlineMs,
+      fixtures::kCollectiveDeadlineMs, fixtures::kVerdictGraceMs);
   return path;
 }
 
@@ -141,17 +143,31 @@ Launched run_launcher(const LaunchCase& with) {
   return launched;
 }
 
+bool has_address(const std::string& name) {
+  addrinfo* found = nullptr;
+  if (getaddrinfo(name.c_str(), nullptr, nullptr, &found) != 0) return false;
+  freeaddrinfo(found);
+  return true;
+}
+
+std::string host_name() {
+  char name[HOST_NAME_MAX + 1] = {};
+  gethostname(name, HOST_NAME_MAX);
+  return name;
+}
+
 std::string why_impossible(const LaunchCase& with) {
   static const launch::CellSupport kSupport = launch::cell_support();
   if (!kSupport.missing.empty()) return "needs " + kSupport.missing;
-  if (with.launcher != kShellLoop && !fs::exists(BATCH71_SOURCE_DIR "/.torch2/bin/torchrun")) {
+  if (with.launcher == kShellLoop) return "";
+  if (!fs::exists(BATCH71_SOURCE_DIR "/.torch2/bin/torchrun")) {
     return "needs a torchrun: `ci/setup --torch2` brings it";
   }
-  addrinfo* found = nullptr;  // torchrun's store is at that name
-  if (with.launcher != kShellLoop && getaddrinfo("localhost", nullptr, nullptr, &found) != 0) {
-    return "needs the name localhost, which a bare /etc/hosts may lack";
+  for (const std::string& name : {std::string("localhost"), host_name()}) {
+    if (!has_address(name)) {
+      return "needs an address for " + name + " (/etc/hosts): torchrun's stores are there";
+    }
   }
-  if (found != nullptr) freeaddrinfo(found);
   return "";
 }
 

@@ -1,5 +1,8 @@
 // Tests of ranks that meet somebody else at MASTER_PORT.
 #include <gmock/gmock.h>
+#include <torch/version.h>
+
+#include <array>
 
 #include "ddp/ranks_test_util.h"
 
@@ -34,6 +37,19 @@ class ForeignStore {
     socklen_t size = sizeof address;
     getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
     return ntohs(address.sin_port);
+  }
+  // What all who connected to a silent one have said.
+  std::string heard() const {
+    std::string all;
+    pollfd waiting{fd_, POLLIN, 0};
+    while (poll(&waiting, 1, 0) == 1) {
+      const int client = accept(fd_, nullptr, nullptr);
+      std::array<char, 4096> bytes{};
+      const ssize_t size = recv(client, bytes.data(), bytes.size(), MSG_DONTWAIT);
+      if (size > 0) all.append(bytes.data(), static_cast<size_t>(size));
+      close(client);
+    }
+    return all;
   }
 
  private:
@@ -70,6 +86,16 @@ TEST_F(Rendezvous, ARankThatCannotBeginTellsTheOthers) {
   EXPECT_THAT(run_under_agent(silent.port(), 2), Each(static_cast<int>(ExitCode::kUsage)));
   EXPECT_THAT(said(trace::Event::kSymptom), ElementsAre(HasSubstr("rank 0 reports: MASTER_ADDR")));
 }
+
+#if TORCH_VERSION_MAJOR < 2  // which says no key before it was answered
+TEST_F(Rendezvous, TheAttemptIsPartOfEveryKey) {
+  const ForeignStore silent(ForeignStore::kIsSilent);
+  setenv("TORCHELASTIC_RESTART_COUNT", "3", 1);
+  run_under_agent(silent.port(), 1);
+  unsetenv("TORCHELASTIC_RESTART_COUNT");
+  EXPECT_THAT(silent.heard(), HasSubstr("batch71/3/hello"));
+}
+#endif
 
 }  // namespace
 }  // namespace batch71::ddp

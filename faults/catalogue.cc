@@ -32,6 +32,8 @@ Fault manifest_differs();
 Fault loss_hang();
 Fault loss_nan();
 Fault zygote_sigkill();
+Fault noise_fifo();
+Fault noise_truncated_header();
 
 namespace {
 
@@ -61,6 +63,8 @@ constexpr Definition kDefinitions[] = {
     loss_hang,
     loss_nan,
     zygote_sigkill,
+    noise_fifo,
+    noise_truncated_header,
 };
 
 std::vector<Fault> all_of_them() {

@@ -36,7 +36,7 @@ std::string needs_of(const Fault& fault) {
   const std::string epochs = std::to_string(fault.needs.epochs) + " epochs";
   for (const auto& [is_needed, what] :
        {std::pair(fault.needs.workers, "workers"), std::pair(fault.needs.peers, "other ranks"),
-        std::pair(fault.needs.hooks, "user hooks"),
+        std::pair(fault.needs.hooks, "user hooks"), std::pair(fault.needs.noise, "noise"),
         std::pair(fault.needs.epochs > 1, epochs.c_str())}) {
     if (is_needed) text += std::string(text.empty() ? "" : ", ") + what;
   }

@@ -34,6 +34,7 @@ struct Needs {
   bool workers = false;  // num_workers of at least 1
   int epochs = 1;        // it strikes in the last of them at the earliest
   bool peers = false;    // other ranks that notice
+  bool noise = false;    // noise that is mixed in: the file of the sample's noise is struck
   bool hooks = false;    // a subject that calls libuser_hooks.so (docs/subjects.md)
 };
 

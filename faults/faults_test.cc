@@ -33,7 +33,7 @@ std::string refusal(const std::string& text, const JobShape& job) {
 }
 
 TEST(Catalogue, HasItsFaults) {
-  EXPECT_EQ(catalogue().size(), 24u);
+  EXPECT_EQ(catalogue().size(), 26u);
   EXPECT_EQ(find_fault("file_fifo").verdict, "read_blocked");
 }
 
@@ -119,6 +119,13 @@ TEST(Plan, FaultsOfWorkersNeedWorkers) {
   EXPECT_EQ(why_not_applicable(find_fault("worker_sigkill"), job), "");
   job.num_workers = 0;
   EXPECT_THAT(why_not_applicable(find_fault("worker_sigkill"), job), HasSubstr("num_workers: 0"));
+}
+
+TEST(Plan, AJobMayHaveNoNoise) {
+  JobShape job = job_of_four();
+  EXPECT_THAT(why_not_applicable(find_fault("noise_fifo"), job), HasSubstr("no noise"));
+  job.has_noise = true;
+  EXPECT_EQ(why_not_applicable(find_fault("noise_fifo"), job), "");
 }
 
 TEST(Plan, AJobMayLackEpochsOrHaveTheRemedy) {

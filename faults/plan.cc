@@ -159,6 +159,9 @@ std::string why_not_applicable(const Fault& fault, const JobShape& job) {
   if (fault.target == Target::kShard && job.world_size == 1)
     return "one rank has nobody to differ from";
   if (fault.needs.peers && job.world_size == 1) return "there is no other rank to notice it";
+  if (fault.needs.noise && !job.has_noise) {
+    return "no noise is mixed in (train_ds: noise_manifest_filepath)";
+  }
   if (job.num_epochs < fault.needs.epochs) {
     return "it needs " + number(fault.needs.epochs) + " epochs (trainer: max_epochs)";
   }

@@ -42,6 +42,7 @@ struct JobShape {
   std::function<std::vector<int64_t>(int rank, int32_t epoch, int64_t batch)> indices_of;
   int num_epochs = 1;
   bool persistent_workers = true;
+  bool has_noise = false;  // mixed into its samples
 };
 
 // The one place that the plan means.

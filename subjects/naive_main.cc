@@ -57,6 +57,7 @@ struct Rank {
 
 struct Settings {
   std::string manifest;
+  std::string noise_manifest;  // empty: no noise
   size_t batch_size = 8;
   int num_workers = 2;
   bool shuffle = true;
@@ -73,6 +74,7 @@ Settings read_settings(int rank) {
   const YAML::Node section = config["train_ds"];
   Settings settings;
   settings.manifest = section["manifest_filepath"].as<std::string>();
+  settings.noise_manifest = section["noise_manifest_filepath"].as<std::string>("");
   settings.batch_size = section["batch_size"].as<size_t>(settings.batch_size);
   settings.num_workers = section["num_workers"].as<int>(settings.num_workers);
   settings.shuffle = section["shuffle"].as<bool>(settings.shuffle);
@@ -95,8 +97,7 @@ struct Sample {
   int64_t label = 0;
 };
 
-std::vector<Sample> read_manifest(const Settings& settings) {
-  const std::string& path = settings.manifest;
+std::vector<Sample> read_manifest(const std::string& path, const Settings& settings) {
   std::vector<Sample> samples;
   std::map<std::string, int64_t> labels;
   std::ifstream manifest(path);
@@ -181,7 +182,10 @@ std::vector<float> decode(const std::string& file) {
 class Data {
  public:
   Data(const Settings& settings, const Rank& rank)
-      : samples_(read_manifest(settings)), batch_size_(settings.batch_size) {
+      : samples_(read_manifest(settings.manifest, settings)), batch_size_(settings.batch_size) {
+    if (!settings.noise_manifest.empty()) {
+      noises_ = read_manifest(settings.noise_manifest, settings);
+    }
     for (size_t epoch = 0; epoch < settings.max_epochs; ++epoch) {
       indices_.push_back(indices_of(settings, rank, samples_.size(), epoch));
     }
@@ -198,13 +202,23 @@ class Data {
   int64_t label(int64_t index) const { return samples_[static_cast<size_t>(index)].label; }
   std::vector<float> features(int64_t index) const {
     std::vector<float> samples = decode(samples_[static_cast<size_t>(index)].file);
+    if (!noises_.empty()) add_noise(noises_[static_cast<size_t>(index) % noises_.size()], samples);
     plugin_.sample(index);
     return samples;
   }
   const Plugin& plugin() const { return plugin_; }
 
  private:
+  static void add_noise(const Sample& noise, std::vector<float>& samples) {
+    const std::vector<float> added = decode(noise.file);
+    constexpr float kGain = 0.1f;
+    for (size_t i = 0; i < std::min(added.size(), samples.size()); ++i) {
+      samples[i] += kGain * added[i];
+    }
+  }
+
   std::vector<Sample> samples_;
+  std::vector<Sample> noises_;
   size_t batch_size_;
   std::vector<std::vector<int64_t>> indices_;  // of each epoch
   Plugin plugin_;

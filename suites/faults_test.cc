@@ -126,9 +126,13 @@ INSTANTIATE_TEST_SUITE_P(Short, EveryTopology,
 // --- Jobs of several epochs, and of buckets: a strike in the last epoch ---
 
 std::vector<Topology> other_topologies() {
-  return {{2, 2, 4, true, 12, 2, true},       {2, 2, 4, true, 12, 2, false},
-          {4, 1, 4, false, 6, 3, false},      {1, 0, 4, true, 12, 2, true},
-          {4, 2, 4, true, 12, 2, true, true}, {2, 1, 8, false, 9, 1, true, true}};
+  return {{2, 2, 4, true, 12, 2, true},
+          {2, 2, 4, true, 12, 2, false},
+          {4, 1, 4, false, 6, 3, false},
+          {1, 0, 4, true, 12, 2, true},
+          {4, 2, 4, true, 12, 2, true, true},
+          {2, 1, 8, false, 9, 1, true, true},
+          {2, 2, 4, true, 12, 2, true, false, true}};
 }
 
 Cases strikes_in_the_last_epoch() {
@@ -149,6 +153,27 @@ class EveryEpoch : public CaseTest {};
 TEST_P(EveryEpoch, IsLocatedOrRecoveredInTime) { expect_all(result()); }
 INSTANTIATE_TEST_SUITE_P(Last, EveryEpoch,
                          testing::ValuesIn(book("EveryEpoch", strikes_in_the_last_epoch())),
+                         NameOfCase{});
+
+// --- Bad noise: every sample that draws it is lost, and the noise file is named ---
+
+Cases struck_noise() {
+  Cases cases;
+  for (const Topology& topology : {Topology{2, 0, 4, false, 12}, Topology{2, 1, 4, true, 12, 3},
+                                   Topology{4, 2, 4, true, 12, 2, false, true}}) {
+    for (const faults::Fault& fault : faults::catalogue()) {
+      if (!fault.needs.noise) continue;
+      const std::string name = fault.name + "_" + test_name(topology);
+      cases.push_back(
+          {name, Given(topology).Inject(fault, random_place(topology, name)).scenario()});
+    }
+  }
+  return cases;
+}
+
+class EveryNoise : public CaseTest {};
+TEST_P(EveryNoise, IsLocatedOrRecoveredInTime) { expect_all(result()); }
+INSTANTIATE_TEST_SUITE_P(Bad, EveryNoise, testing::ValuesIn(book("EveryNoise", struck_noise())),
                          NameOfCase{});
 
 // --- The remedy that a verdict names: with it nothing strikes ---

@@ -233,7 +233,7 @@ TEST(GateOptions, ASubjectThatIsNoProgramIsRefused) {
 TEST(TopologyText, SurvivesItsName) {
   for (const char* text :
        {"w4.k2.b8.shuffle", "w1.k0.b4.in_order.n12", "w2.k1.b4.shuffle.n9.e3.fresh",
-        "w2.k1.b4.shuffle.e2", "w4.k2.b8.shuffle.e2.fresh.buckets"}) {
+        "w2.k1.b4.shuffle.e2", "w4.k2.b8.shuffle.e2.fresh.buckets.noise"}) {
     EXPECT_EQ(fixtures::name(fixtures::parse_topology(text)), text);
   }
   EXPECT_THROW(fixtures::parse_topology("w2.k2.b8.shuffle.fresh.e2"), std::runtime_error);

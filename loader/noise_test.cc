@@ -364,6 +364,50 @@ TEST_F(NoisyLoader, ABlockedNoiseFileCostsItsSamplesAndIsNamed) {
   expect_only_its_samples(clean, run(2), "noise3.wav", BadItem::kStuck);
 }
 
+TEST_F(NoisyLoader, AnEpochNumberUsedTwiceIsWarnedOfThoughNothingIsShuffled) {
+  config_.train_ds.num_workers = 0;
+  config_.train_ds.shuffle = false;
+  for (const bool noisy : {true, false}) {
+    if (!noisy) config_.train_ds.noise_manifest_filepath.clear();
+    trace::Writer none;
+    Loader loader({config_,
+                   0,
+                   1,
+                   "",
+                   manifest_dataset_factory(config_, 0),
+                   featurizer_factory(config_.train_ds),
+                   {}},
+                  none);
+    ::testing::internal::CaptureStderr();
+    for (int i = 0; i < 2; ++i) {
+      loader.start_epoch(loader.plan(0));
+      loader.next();
+    }
+    const std::string said = ::testing::internal::GetCapturedStderr();
+    EXPECT_EQ(said.find("epoch 0 is started again") != std::string::npos, noisy) << said;
+  }
+}
+
+TEST_F(NoisyLoader, IsPartOfTheDataThatRanksMustShare) {
+  const auto digest = [this] {
+    trace::Writer none;
+    config_.train_ds.num_workers = 0;
+    return Loader({config_,
+                   0,
+                   1,
+                   "",
+                   manifest_dataset_factory(config_, 0),
+                   featurizer_factory(config_.train_ds),
+                   {}},
+                  none)
+        .data_digest();
+  };
+  const uint64_t before = digest();
+  EXPECT_EQ(digest(), before);
+  add_noise("one more.wav", ramp(500));
+  EXPECT_NE(digest(), before);
+}
+
 TEST_F(NoisyLoader, WithoutItsManifestNothingStarts) {
   fs::remove(path("noise.json"));
   EXPECT_THROW(run(1), UsageError);

@@ -1,6 +1,8 @@
 // Puts the parts together: plans, a source of batches, and what the training thread's trace tells.
 #include "loader/loader.h"
 
+#include <array>
+#include <cstdio>
 #include <utility>
 
 #include "loader/batch_tensors.h"
@@ -15,7 +17,9 @@ namespace {
 
 std::string noise_text(const TrainDs& ds) {
   if (ds.noise_manifest_filepath.empty()) return "";
-  return ", noise_prob=" + std::to_string(ds.noise_prob) +
+  std::array<char, 32> prob{};
+  std::snprintf(prob.data(), prob.size(), "%g", ds.noise_prob);
+  return std::string(", noise_prob=") + prob.data() +
          ", noise_manifest_filepath=" + ds.noise_manifest_filepath;
 }
 

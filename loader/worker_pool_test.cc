@@ -245,7 +245,6 @@ TEST_F(WorkerPoolTest, AStuckItemIsSeenKilledAndReplacedByADummy) {
   EXPECT_LT(killed[0].sequence, dummies[0].sequence);
   EXPECT_THAT(dummies[0].text, HasSubstr("reason=stuck worker_since_epoch=0 file=clip 17 why="));
   EXPECT_EQ(dummies[0].index, 17);
-  EXPECT_EQ(incidents(Event::kWorkerSpawned).size(), 3u);
 }
 
 TEST_F(WorkerPoolTest, AStoppedWorkerIsAStuckItem) {
@@ -381,7 +380,8 @@ TEST_F(WorkerPoolTest, WithoutPersistentWorkersEachEpochHasFreshOnes) {
   const std::vector<Seen> first = epoch(*loader);
   epoch(*loader, 1);
   EXPECT_EQ(epoch(*loader), first);
-  EXPECT_EQ(incidents(Event::kWorkerSpawned).size(), 6u);
+  EXPECT_TRUE(fs::exists(folder_ + "/rank0.worker0.g2.b71") ||
+              fs::exists(folder_ + "/rank0.worker1.g2.b71"));
   EXPECT_THAT(incidents(Event::kWorkerExited), IsEmpty());
 }
 

@@ -11,6 +11,9 @@ namespace {
 constexpr std::string_view kDropSample = "remove the sample from the manifest";
 constexpr std::string_view kDropNoise =
     "remove the file from the noise manifest; train_ds: noise_prob: 0 trains without noise";
+constexpr std::string_view kFreshWorkers =
+    "train_ds: persistent_workers: false starts new ones each epoch; mend what the featurizer or "
+    "the dataset keeps from sample to sample";
 constexpr std::string_view kNoWorkers =
     "train_ds: num_workers: 0 shows whether it is the worker or the sample";
 
@@ -49,9 +52,7 @@ const std::vector<KindText>& all_kinds() {
        "the item stands still or was lost; the traces do not say why", kNoWorkers},
       {Kind::kStateLeftBehind, "state_left_behind",
        "user code fails in workers that lived through an earlier epoch: state is left in them",
-       "train_ds: persistent_workers: false starts new ones each epoch; mend what the featurizer "
-       "or "
-       "the dataset keeps from sample to sample"},
+       kFreshWorkers},
       {Kind::kForwardStuck, "forward_stuck", "forward does not come back", "look at the model"},
       {Kind::kLossStuck, "loss_stuck", "the loss does not come back", "look at the loss"},
       {Kind::kBackwardStuck, "backward_stuck", "backward does not come back",

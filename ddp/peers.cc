@@ -73,6 +73,7 @@ void Peers::look_at(Peer& peer) {
   const std::optional<Entry> newest = peer.watch->newest();
   peer.view.is_gone = !is_alive;
   peer.view.beats = is_alive && newest && newest->monotonic_ns + kSilentNs > trace::monotonic_ns();
+  peer.view.has_beaten = peer.view.has_beaten || peer.view.beats;
   if (peer.view.is_gone && !peer.view.is_done && !trouble_) {
     trouble_ = {ExitCode::kPeerLost, fmt::format("rank {} is gone", peer.view.rank)};
   }

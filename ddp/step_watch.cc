@@ -233,6 +233,7 @@ void StepWatch::end(const Trouble& trouble) {
                       static_cast<int64_t>(code));
   if (is_to_blame) observe(env_.rank, getpid(), main.stage, main.place);
   observe_suspects();
+  peers_.look();  // the last look may be older than a peer that has just begun to beat
   const int grace_ms = code == ExitCode::kInterrupted ? 0 : guards_.verdict_grace_ms;
   for (const uint64_t over_ns = in_ms(grace_ms);
        trace::monotonic_ns() < over_ns && !all_have_spoken(peers_.views());) {

@@ -48,7 +48,7 @@ bool holds_up_others(Stage stage, uint64_t age_ms, const loader::Guards& guards)
 bool all_have_spoken(const std::vector<PeerView>& peers) {
   return std::all_of(peers.begin(), peers.end(), [](const PeerView& peer) {
     if (peer.is_done || peer.has_spoken) return true;
-    return peer.is_gone ? peer.end_is_known : !peer.beats;
+    return peer.is_gone ? peer.end_is_known : peer.has_beaten && !peer.beats;
   });
 }
 

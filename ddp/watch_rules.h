@@ -29,6 +29,7 @@ bool holds_up_others(trace::Stage stage, uint64_t age_ms, const loader::Guards& 
 struct PeerView {
   int rank = -1;
   bool beats = false;         // its watch is alive
+  bool has_beaten = false;    // it was, now or before: else its traces may only be late
   bool has_spoken = false;    // it said that it has a symptom, or that it ends
   bool is_done = false;       // it said that the job is done
   bool is_gone = false;       // its process was there, and is not any more

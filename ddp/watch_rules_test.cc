@@ -19,7 +19,7 @@ loader::Guards guards() {
 PeerView beating(int rank) {
   PeerView peer;
   peer.rank = rank;
-  peer.beats = true;
+  peer.beats = peer.has_beaten = true;
   return peer;
 }
 
@@ -58,6 +58,13 @@ TEST(WatchRules, TheGraceWaitsForWhoCanStillSpeak) {
   peers[0].has_spoken = true;
   peers[1].beats = false;  // stopped: it has nothing to say
   EXPECT_TRUE(all_have_spoken(peers));
+}
+
+TEST(WatchRules, TheGraceWaitsForWhoHasNotBegunToBeat) {
+  PeerView starting;
+  EXPECT_FALSE(all_have_spoken({starting}));
+  starting.has_spoken = true;
+  EXPECT_TRUE(all_have_spoken({starting}));
 }
 
 TEST(WatchRules, TheGraceWaitsForHowTheDeadDied) {

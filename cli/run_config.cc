@@ -38,6 +38,9 @@ void write_run_config(const std::string& config_path, const Overrides& overrides
   if (const std::string& noise = checked.loader.train_ds.noise_manifest_filepath; !noise.empty()) {
     root["train_ds"]["noise_manifest_filepath"] = fs::absolute(noise).lexically_normal().string();
   }
+  if (const std::string& folder = checked.trainer.checkpoint_dir; !folder.empty()) {
+    root["trainer"]["checkpoint_dir"] = fs::absolute(folder).lexically_normal().string();
+  }
   if (overrides.steps >= 0) root["trainer"]["max_steps"] = overrides.steps;
   if (overrides.guards_off) write_off(root["guards"]);
   std::ofstream out(out_path);

@@ -16,6 +16,10 @@ loader::Section bind(Trainer& to) {
   keys.integer("accumulate_grad_batches", to.accumulate_grad_batches, 1, 1'000'000,
                "Batches of each rank in a step; the last step of an epoch may have fewer.");
   keys.number("lr", to.lr, 0, 1'000, "Learning rate of SGD.");
+  keys.optional_text("checkpoint_dir", to.checkpoint_dir,
+                     "Folder for the job's state; the same command again goes on there.");
+  keys.integer("checkpoint_every_steps", to.checkpoint_every_steps, 1, INT64_MAX,
+               "Steps from one checkpoint to the next; the job's end has one anyhow.");
   keys.integer("model_seed", to.model_seed, 0, INT64_MAX, "Of the initial weights.");
   return keys;
 }

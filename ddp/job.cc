@@ -34,6 +34,8 @@ void run_loop(StepLoop& loop, Progress& progress) {
   const loader::ThrowStackScope stacks;
   try {
     loop.run();
+  } catch (const UsageError&) {
+    throw;
   } catch (const std::exception& error) {
     fail(progress, message_of(error.what()));
   } catch (...) {
@@ -56,6 +58,9 @@ void tell_verdict(const Environment& env, const Seams& seams) {
 ExitCode run_job(const JobConfig& config, const Seams& seams) {
   const Environment env = read_environment();
   if (!env.run_folder.empty()) trace::make_run_folder(env.run_folder);
+  for (const std::string& line : trace::set_aside(env.run_folder, env.rank)) {
+    loader::print_lines(env.rank, "leftover", line);
+  }
   trace::Writer trace(env.run_folder, {trace::Role::kMain, env.rank, env.world_size});
   trace.record(trace::Event::kStarting, trace::Stage::kSetup);
   std::optional<StepWatch> watch;  // outlives the loader, whose threads may call it

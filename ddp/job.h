@@ -30,6 +30,8 @@ struct Trainer {
   int max_epochs = 1;
   int accumulate_grad_batches = 1;  // of each rank in a step; fewer at an epoch's end
   double lr = 0.05;
+  std::string checkpoint_dir;  // "" : none
+  int64_t checkpoint_every_steps = 100;
   int64_t model_seed = 0;
 };
 

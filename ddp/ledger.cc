@@ -47,6 +47,17 @@ void Ledger::append(const std::string& lines) {
   }
 }
 
+void Ledger::begun(int64_t steps) {
+  if (fd_ < 0) return;
+  append(nlohmann::ordered_json{{"rank", rank_}, {"begin", true}, {"steps", steps}}.dump() + "\n");
+}
+
+void Ledger::sync() {
+  if (fd_ >= 0 && fdatasync(fd_) != 0 && errno != EINVAL) {  // EINVAL: a pipe or a device
+    throw std::runtime_error(std::string("the ledger cannot be written: ") + std::strerror(errno));
+  }
+}
+
 void Ledger::received(const loader::Batch& batch, bool is_repeat) {
   if (fd_ < 0) return;
   nlohmann::ordered_json line{
@@ -71,7 +82,7 @@ void Ledger::consumed(int64_t step, double loss) {
     lines += line.dump() + "\n";
   }
   received_.clear();
-  append(lines);
+  if (!lines.empty()) append(lines);
 }
 
 void Ledger::done(int64_t steps, int64_t dummies) {

@@ -19,11 +19,15 @@ class Ledger {
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
 
+  // The rank begins with a model of that many steps: what stands above of later ones no longer counts.
+  void begun(int64_t steps);
   // A batch that goes into the step under way; here, since forward may change what is in it.
   void received(const loader::Batch& batch, bool is_repeat);
   // The step was taken on what was received for it (or skipped by all, as nothing in it was valid: `loss`
   // is NaN then). Steps count from 0.
   void consumed(int64_t step, double loss);
+  // What was written is on the disk afterwards.
+  void sync();
   void done(int64_t steps, int64_t dummies);
 
  private:

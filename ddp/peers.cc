@@ -20,21 +20,25 @@ std::string passed_on(int rank, const std::string& text) {
 // Beats come every 20 ms; so long without one means that the rank is stopped or gone.
 constexpr uint64_t kSilentNs = 500'000'000;
 
-std::unique_ptr<trace::Peek> peek(const std::string& folder, trace::Role role, int rank) {
-  return std::make_unique<trace::Peek>(folder + "/" + trace::file_name({role, rank}));
+std::string path_of(const std::string& folder, trace::Role role, int rank) {
+  return folder + "/" + trace::file_name({role, rank});
 }
+
+bool lives(trace::Peek& main) { return main.refresh() && trace::writer_is_alive(*main.writer()); }
 
 }  // namespace
 
 Peers::Peers(const std::string& run_folder, int own_rank, int world_size) {
   if (run_folder.empty()) return;
-  launch_ = peek(run_folder, trace::Role::kLaunch, -1);
+  launch_ = std::make_unique<trace::Peek>(path_of(run_folder, trace::Role::kLaunch, -1));
   for (int rank = 0; rank < world_size; ++rank) {
     if (rank == own_rank) continue;
     Peer peer;
     peer.view.rank = rank;
-    peer.main = peek(run_folder, trace::Role::kMain, rank);
-    peer.watch = peek(run_folder, trace::Role::kStepWatch, rank);
+    peer.main_path = path_of(run_folder, trace::Role::kMain, rank);
+    peer.watch_path = path_of(run_folder, trace::Role::kStepWatch, rank);
+    peer.main = std::make_unique<trace::Peek>(peer.main_path);
+    peer.watch = std::make_unique<trace::Peek>(peer.watch_path);
     peers_.push_back(std::move(peer));
   }
 }
@@ -63,9 +67,18 @@ void Peers::look_at_launch() {
   }
 }
 
+// The file that is open may be an earlier attempt's, which the rank has set aside meanwhile.
+bool Peers::is_alive(Peer& peer) {
+  if (lives(*peer.main)) return true;
+  auto main = std::make_unique<trace::Peek>(peer.main_path);
+  if (!lives(*main)) return false;
+  peer.main = std::move(main);
+  peer.watch = std::make_unique<trace::Peek>(peer.watch_path);
+  return true;
+}
+
 void Peers::look_at(Peer& peer) {
-  const bool is_open = peer.main->refresh();
-  const bool is_alive = is_open && trace::writer_is_alive(*peer.main->writer());
+  const bool is_alive = Peers::is_alive(peer);
   peer.was_alive = peer.was_alive || is_alive;
   if (!peer.was_alive) return;
   // After the process was looked at: what it said before it went is heard first.

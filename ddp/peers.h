@@ -47,10 +47,13 @@ class Peers {
   struct Peer {
     PeerView view;
     bool was_alive = false;  // only who was seen alive can be gone: files may be older than the job
+    std::string main_path;
+    std::string watch_path;
     std::unique_ptr<trace::Peek> main;
     std::unique_ptr<trace::Peek> watch;
   };
   void look_at(Peer& peer);
+  static bool is_alive(Peer& peer);
   void listen_to(Peer& peer);
   void hear(Peer& peer, const trace::Entry& entry);
   void look_at_launch();

@@ -176,22 +176,35 @@ class Ranks : public ::testing::Test {
   }
   ~Ranks() override { std::filesystem::remove_all(folder_); }
 
-  // The exit codes by rank; -1: it did not end in time, or not by itself.
-  std::vector<int> run(const Case& with, int port = free_port()) {
+  using Strike = std::function<void(const std::vector<pid_t>&)>;
+  // The exit codes by rank; -1: it did not end in time, or not by itself. `strike` is called once all
+  // have been started.
+  std::vector<int> run(const Case& with, int port = free_port(), const Strike& strike = {}) {
     std::vector<pid_t> pids;
     for (int rank = 0; rank < with.world_size(); ++rank) {
       pids.push_back(fork());
       if (pids.back() == 0) be_rank(with, rank, port);
     }
+    if (strike) strike(pids);
     std::vector<int> codes;
     for (const pid_t pid : pids) codes.push_back(exit_code(pid));
     return codes;
   }
 
+  // What counts in a rank's ledger: a beginning takes back what a model of that many steps has not seen.
   std::vector<json> ledger(int rank) const {
     std::vector<json> lines;
     std::ifstream file(ledger_path(rank));
-    for (std::string line; std::getline(file, line);) lines.push_back(json::parse(line));
+    for (std::string text; std::getline(file, text);) {
+      const json line = json::parse(text);
+      if (line.contains("begin")) {
+        std::erase_if(lines, [&](const json& above) {
+          return above.contains("done") || above.at("step") >= line.at("steps");
+        });
+      } else {
+        lines.push_back(line);
+      }
+    }
     return lines;
   }
   std::string ledger_path(int rank) const { return folder_ + "/ledger" + std::to_string(rank); }
@@ -217,6 +230,10 @@ class Ranks : public ::testing::Test {
     return texts;
   }
   const std::string& folder() const { return folder_; }
+  void start_anew() {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directory(folder_);
+  }
 
  private:
   [[noreturn]] void be_rank(const Case& with, int rank, int port) {

@@ -1,6 +1,7 @@
 // The rounds of agreement.
 #include "ddp/rounds.h"
 
+#include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@ using trace::Stage;
 
 constexpr int64_t kEpochRound = 0;  // arg0 of kAgreeing
 constexpr int64_t kStepRound = 1;
+constexpr int64_t kStartRound = 2;
 
 }  // namespace
 
@@ -115,7 +117,19 @@ void Rounds::end_apart(StepSide mine) {
   disagree(disagreement_of_steps(rows));
 }
 
-void Rounds::at_end() {
+std::string Rounds::share(const std::string& mine) {
+  return hold(kStartRound, [&] {
+    const int64_t size = collectives_.sum({static_cast<int64_t>(mine.size())}).at(0);
+    if (size == 0) return std::string();
+    const at::Tensor bytes = at::empty({size}, at::kByte);
+    std::copy(mine.begin(), mine.end(), bytes.data_ptr<uint8_t>());
+    collectives_.broadcast({bytes});
+    return std::string(reinterpret_cast<const char*>(bytes.data_ptr<uint8_t>()),
+                       static_cast<size_t>(size));
+  });
+}
+
+void Rounds::meet() {
   hold(kStepRound, [&] { return collectives_.sum({1}); });
 }
 

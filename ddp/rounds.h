@@ -31,10 +31,15 @@ class Rounds {
   };
   // nullopt for `batch`: this rank has none; unless ranks may join, that ends the job.
   Sums before_batch(const std::optional<loader::Batch>& batch, int32_t number);
-  // Nobody leaves while another one is still at work.
-  void at_end();
+  // Rank 0's bytes, to all; "" for none.
+  std::string share(const std::string& mine);
+  // Returns once all ranks are here.
+  void meet();
 
-  int64_t dummies() const { return dummies_; }  // over all ranks
+  // One number for the plans of all ranks in this epoch: the same on each of them.
+  uint64_t joint_plan() const { return joint_plan_; }
+  int64_t dummies() const { return dummies_; }  // over all ranks and attempts
+  void set_dummies(int64_t dummies) { dummies_ = dummies; }
 
  private:
   int64_t even_out(loader::EpochPlan& plan, const std::vector<EpochSide>& sides);

@@ -1,12 +1,16 @@
 // One rank's epochs and steps.
 #include "ddp/step_loop.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
 
 #include "ddp/model.h"
 #include "loader/hash.h"
+#include "loader/rank_output.h"
 #include "trace/errors.h"
 
 namespace batch71::ddp {
@@ -15,17 +19,22 @@ namespace {
 using trace::Event;
 using trace::Stage;
 
-Collectives meet(const Environment& env, const loader::Guards& guards, Progress& progress) {
+// `refusal`: what rank 0 knows already; an earlier attempt that has not ended may hold its port too.
+Collectives meet(const Environment& env, const loader::Guards& guards, const std::string& refusal,
+                 Progress& progress) {
   try {
     return Collectives(env, guards.startup_deadline_ms);
   } catch (const UsageError& error) {
-    progress.trace().incident(Event::kEnding, Stage::kSetup, error.what(),
+    const std::string line = refusal.empty() ? error.what() : refusal;
+    progress.trace().incident(Event::kEnding, Stage::kSetup, line,
                               static_cast<int64_t>(ExitCode::kUsage));  // nobody need wait for us
-    throw;
+    throw UsageError(line);
   } catch (const std::exception& error) {
     progress.watch().symptom(Stage::kSetup, error.what());
   }
 }
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 std::shared_ptr<Model> make_model(const Seams& seams, loader::Loader& loader) {
   return seams.model({seams.featurizer()->channels(), loader.dataset().num_classes()});
@@ -46,7 +55,8 @@ StepLoop::StepLoop(const Environment& env, const JobConfig& config, const Seams&
       loader_(loader),
       progress_(progress),
       ledger_(env.ledger_path, env.rank),
-      collectives_(meet(env, config.loader.guards, progress)),
+      refusal_(open_folder()),
+      collectives_(meet(env, config.loader.guards, refusal_, progress)),
       training_(make_model(seams, loader), {config.trainer.lr, seed_of_rank(config, env.rank)},
                 collectives_, progress),
       rounds_(collectives_, progress, config.loader.guards),
@@ -63,10 +73,77 @@ EpochSide StepLoop::own_side() const {
   return side;
 }
 
-// The ranks agreed on the shapes of the weights: now on the weights.
+// Before the rendezvous, since an earlier attempt may be about to end. Returns why it cannot be, for all
+// ranks to leave together.
+std::string StepLoop::open_folder() {
+  const std::string& path = config_.trainer.checkpoint_dir;
+  if (path.empty() || env_.rank != 0) return {};
+  const loader::Guards& guards = config_.loader.guards;
+  try {
+    folder_.emplace(path, guards.verdict_grace_ms + guards.shutdown_deadline_ms);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  if (!folder_->removed().empty()) {
+    loader::print_lines(env_.rank, "leftover",
+                        folder_->removed() + " of an earlier attempt is removed");
+  }
+  return {};
+}
+
+std::optional<Checkpoint> StepLoop::receive_checkpoint() {
+  const std::string refusal = rounds_.share(refusal_);
+  if (!refusal.empty()) refuse(refusal);
+  const std::string bytes = rounds_.share(folder_ ? folder_->found() : std::string());
+  if (bytes.empty()) return std::nullopt;
+  return decode(bytes, config_.trainer.checkpoint_dir);
+}
+
+void StepLoop::enter_epoch(int32_t epoch, const EpochSide& side) {
+  state_.world_size = side.world_size;
+  state_.seed = side.seed;
+  state_.parameter_digest = static_cast<uint64_t>(side.parameter_digest);
+  state_.manifest_digest = static_cast<uint64_t>(side.manifest_digest);
+  state_.plan_digest = rounds_.joint_plan();
+  state_.epoch = epoch;
+  state_.batches = 0;
+  state_.samples = 0;
+}
+
+// The ranks agreed on what they have in common: now on the weights.
 void StepLoop::begin() {
+  if (found_) resume(*found_);
+  found_.reset();
   training_.begin();
+  ledger_.begun(steps());
   has_begun_ = true;
+}
+
+void StepLoop::resume(const Checkpoint& from) {
+  std::string why = why_refused(from.state, state_);
+  try {
+    if (why.empty()) training_.load(from.weights);
+  } catch (const std::exception& error) {
+    why = fmt::format("was saved of another model ({})", first_line(error.what()));
+  }
+  if (!why.empty()) {
+    refuse(fmt::format(
+        "{}: the checkpoint {}; go on with that, or name another trainer.checkpoint_dir",
+        config_.trainer.checkpoint_dir, why));
+  }
+  state_ = from.state;
+  saved_steps_ = state_.steps;
+  rounds_.set_dummies(state_.dummies);
+  progress_.trace().incident(Event::kResumed, Stage::kSetup, to_text(state_));
+  if (folder_) loader::print_lines(env_.rank, "resumed", to_text(state_));
+}
+
+// All ranks come here together, and none is to blame.
+void StepLoop::refuse(const std::string& line) {
+  progress_.trace().incident(Event::kError, Stage::kSetup, line);
+  progress_.watch().done();
+  rounds_.meet();
+  throw UsageError(line);
 }
 
 // Every rank has its first batch: what is slow to start is over.
@@ -77,7 +154,9 @@ void StepLoop::end_start() {
 }
 
 bool StepLoop::is_finished() const {
-  return config_.trainer.max_steps >= 0 && steps_ >= config_.trainer.max_steps;
+  const Trainer& trainer = config_.trainer;
+  return state_.epoch >= trainer.max_epochs ||
+         (trainer.max_steps >= 0 && state_.steps >= trainer.max_steps);
 }
 
 void StepLoop::end_step() {
@@ -88,11 +167,26 @@ void StepLoop::end_step() {
       progress_.watch().leave(ExitCode::kNonFiniteLoss, "the loss over all ranks is not finite");
     }
     training_.update_weights();
-    loss_ = loss;
+    state_.loss = loss;
   }
-  ledger_.consumed(steps_, loss);
-  ++steps_;
+  ledger_.consumed(state_.steps, loss);
+  ++state_.steps;
   step_ = {};
+  if (state_.steps % config_.trainer.checkpoint_every_steps == 0) save();
+}
+
+// First every rank's ledger, then the state: so a ledger never lacks what the weights have learnt. What it
+// has beyond that, the next attempt's beginning takes back.
+void StepLoop::save() {
+  if (config_.trainer.checkpoint_dir.empty() || saved_steps_ == state_.steps) return;
+  saved_steps_ = state_.steps;
+  ledger_.sync();
+  rounds_.meet();
+  if (!folder_) return;
+  progress_.enter(Event::kCheckpointing, Stage::kCheckpoint, state_.steps);
+  state_.dummies = dummies();
+  const int64_t size_bytes = folder_->write({state_, training_.save()});
+  progress_.enter(Event::kCheckpointed, Stage::kStep, state_.steps, size_bytes);
 }
 
 bool StepLoop::run_batch(int32_t number, int32_t num_batches) {
@@ -104,6 +198,8 @@ bool StepLoop::run_batch(int32_t number, int32_t num_batches) {
   if (batch) ledger_.received(*batch, number >= own_batches_);
   ++step_.batches;
   step_.valid += sums.valid;
+  state_.batches = number + 1;
+  state_.samples += sums.samples;
   const bool is_last =
       step_.batches == config_.trainer.accumulate_grad_batches || number + 1 == num_batches;
   // Where no rank has anything valid, all skip alike; but not where gradients are still to be reduced.
@@ -111,7 +207,7 @@ bool StepLoop::run_batch(int32_t number, int32_t num_batches) {
     training_.add(batch ? *batch : stream_.shadow(number), is_last);
   }
   if (is_last) end_step();
-  progress_.enter(Event::kStepDone, Stage::kStep, std::bit_cast<int64_t>(loss_), sums.valid);
+  progress_.enter(Event::kStepDone, Stage::kStep, std::bit_cast<int64_t>(state_.loss), sums.valid);
   return true;
 }
 
@@ -119,10 +215,13 @@ void StepLoop::run_epoch(int32_t epoch) {
   progress_.trace().begin({epoch, -1, -1});
   loader::EpochPlan plan = loader_.plan(epoch);
   own_batches_ = static_cast<int32_t>(plan.batches.size());
-  const int32_t num_batches = rounds_.before_epoch(own_side(), plan);
+  const EpochSide side = own_side();
+  const int32_t num_batches = rounds_.before_epoch(side, plan);
+  enter_epoch(epoch, side);
   if (!has_begun_) begin();
+  int32_t number = state_.batches;
+  plan.first_batch = std::min(static_cast<size_t>(number), plan.batches.size());
   stream_.start_epoch(std::move(plan));
-  int32_t number = 0;
   for (; number < num_batches && !is_finished(); ++number) {
     progress_.trace().begin({epoch, number, -1});
     if (!run_batch(number, num_batches)) break;
@@ -131,19 +230,22 @@ void StepLoop::run_epoch(int32_t epoch) {
   if (step_.batches > 0) {
     if (step_.valid > 0) training_.add(stream_.shadow(number), true);
     end_step();
-    progress_.enter(Event::kStepDone, Stage::kStep, std::bit_cast<int64_t>(loss_));
+    progress_.enter(Event::kStepDone, Stage::kStep, std::bit_cast<int64_t>(state_.loss));
   }
 }
 
 void StepLoop::run() {
-  for (int32_t epoch = 0; epoch < config_.trainer.max_epochs && !is_finished(); ++epoch) {
-    run_epoch(epoch);
-  }
-  rounds_.at_end();
+  found_ = receive_checkpoint();
+  int32_t epoch = found_ ? found_->state.epoch : 0;
+  do {
+    run_epoch(epoch++);
+  } while (epoch < config_.trainer.max_epochs && !is_finished());
+  save();
+  rounds_.meet();
   progress_.trace().incident(Event::kDone, Stage::kShutdown, {}, dummies());
   progress_.watch().done();
   progress_.watch().enter(Stage::kShutdown, progress_.trace().place());
-  ledger_.done(steps_, dummies());
+  ledger_.done(steps(), dummies());
 }
 
 }  // namespace batch71::ddp

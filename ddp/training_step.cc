@@ -5,9 +5,11 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/optim/sgd.h>
+#include <torch/serialize/archive.h>
 
 #include <bit>
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include "ddp/model.h"
@@ -45,11 +47,11 @@ class BuffersKept {
 
 class TrainingStep::Impl {
  public:
-  Impl(std::shared_ptr<Model> with, const Spec& spec, Collectives& using_collectives,
+  Impl(std::shared_ptr<Model> with, const Spec& with_spec, Collectives& using_collectives,
        Progress& tell)
       : model(std::move(with)),
-        seed(spec.seed),
-        sgd(model->parameters(), torch::optim::SGDOptions(spec.lr)),
+        spec(with_spec),
+        sgd(model->parameters(), torch::optim::SGDOptions(with_spec.lr)),
         collectives(using_collectives),
         progress(tell),
         loss_carrier(at::zeros({}).requires_grad_()) {
@@ -69,7 +71,7 @@ class TrainingStep::Impl {
 
   // The sum over these rows, with the loss carrier.
   at::Tensor loss_sum(const loader::Batch& batch, const at::Tensor& rows) {
-    at::manual_seed(seed_of(seed, batch));
+    at::manual_seed(seed_of(spec.seed, batch));
     progress.enter(Event::kForwardCalled, Stage::kForward);
     const at::Tensor outputs = model->forward(batch);
     progress.enter(Event::kForwardDone, Stage::kLoss);
@@ -101,7 +103,7 @@ class TrainingStep::Impl {
   }
 
   std::shared_ptr<Model> model;
-  uint64_t seed;
+  Spec spec;
   torch::optim::SGD sgd;
   Collectives& collectives;
   Progress& progress;
@@ -165,6 +167,32 @@ double TrainingStep::finish(int64_t valid_over_all_ranks) {
 void TrainingStep::update_weights() {
   impl_->progress.enter(Event::kOptimizerCalled, Stage::kOptimizer);
   impl_->sgd.step();
+}
+
+std::string TrainingStep::save() const {
+  torch::serialize::OutputArchive archive;
+  torch::serialize::OutputArchive model(archive.compilation_unit());
+  torch::serialize::OutputArchive optimizer(archive.compilation_unit());
+  impl_->model->save(model);
+  impl_->sgd.save(optimizer);
+  archive.write("model", model);
+  archive.write("optimizer", optimizer);
+  std::ostringstream bytes;
+  archive.save_to(bytes);
+  return bytes.str();
+}
+
+void TrainingStep::load(const std::string& saved) {
+  torch::serialize::InputArchive archive;
+  archive.load_from(saved.data(), saved.size());
+  torch::serialize::InputArchive model;
+  torch::serialize::InputArchive optimizer;
+  archive.read("model", model);
+  archive.read("optimizer", optimizer);
+  impl_->model->load(model);
+  impl_->sgd.load(optimizer);
+  // The config's, also if it was another one then.
+  for (auto& group : impl_->sgd.param_groups()) group.options().set_lr(impl_->spec.lr);
 }
 
 }  // namespace batch71::ddp

@@ -49,6 +49,11 @@ class TrainingStep {
   double finish(int64_t valid_over_all_ranks);
   void update_weights();
 
+  // Weights, buffers and the optimizer's state, as libtorch writes them.
+  std::string save() const;
+  // Before `begin`. Throws std::exception if they are of another model.
+  void load(const std::string& saved);
+
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;

@@ -70,6 +70,7 @@ std::string step_words(const Entry& entry) {
     case Event::kFetched:
       return fmt::format("Batch {} fetched, items={}, dummies={}", batch, entry.arg0, entry.arg1);
     case Event::kAgreeing:
+      if (entry.arg0 == 2) return "Agreeing with the other ranks on where to begin...";
       return entry.arg0 == 0 ? fmt::format("Epoch {} agreeing with the other ranks...", entry.epoch)
                              : fmt::format("Batch {} agreeing with the other ranks...", batch);
     case Event::kAgreed: return fmt::format("Batch {} agreed", batch);

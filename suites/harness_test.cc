@@ -1,4 +1,5 @@
 // Tests of the tests: each way in which fixtures or subjects could deceive must be red, for its own reason.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
@@ -202,6 +203,33 @@ TEST(Judge, SeesAStrikeInSpiteOfTheRemedy) {
   EXPECT_THAT(result, StruckAsPlanned());
   result.run.strikes.resize(1);
   EXPECT_THAT(result, testing::Not(StruckAsPlanned()));
+}
+
+// A rank that begins again with a model of one step: its second step is taken anew.
+TEST(Ledger, LeavesOutWhatALaterAttemptTookBack) {
+  std::string pattern = testing::TempDir() + "ledger-XXXXXX";
+  const fs::path folder = mkdtemp(pattern.data());
+  const auto line = [](int step, int index) {
+    return fmt::format(
+        R"({{"rank":0,"epoch":0,"batch":{0},"step":{0},"indices":[{1}],"dummies":[],"checksums":[]}})"
+        "\n",
+        step, index);
+  };
+  std::ofstream(folder / "rank0.jsonl") << R"({"rank":0,"begin":true,"steps":0})"
+                                           "\n"
+                                        << line(0, 5) << line(1, 6)
+                                        << R"({"rank":0,"begin":true,"steps":1})"
+                                           "\n"
+                                        << line(1, 7)
+                                        << R"({"rank":0,"done":true,"steps":2,"dummies":0})"
+                                           "\n";
+  const fixtures::Ledger ledger = fixtures::read_ledgers(folder, 1);
+  fs::remove_all(folder);
+  EXPECT_THAT(ledger.problems, testing::IsEmpty());
+  ASSERT_EQ(ledger.lines.size(), 2u);
+  EXPECT_EQ(ledger.lines[0].indices, std::vector<int64_t>{5});
+  EXPECT_EQ(ledger.lines[1].indices, std::vector<int64_t>{7});
+  EXPECT_EQ(ledger.ends.size(), 1u);
 }
 
 TEST(Junit, SaysWhatFailedAndHowToRunItAgain) {

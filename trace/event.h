@@ -57,7 +57,7 @@ enum class Event : uint16_t {
   kStepStarted = 10,  // stage kStep
   kFetching = 11,
   kFetched = 12,   // arg0: items, arg1: dummies among them
-  kAgreeing = 13,  // arg0: which agreement (0 epoch, 1 step)
+  kAgreeing = 13,  // arg0: which agreement (0 epoch, 1 step, 2 start)
   kAgreed = 14,
   kForwardCalled = 15,
   kForwardDone = 16,  // loss is computed next

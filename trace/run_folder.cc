@@ -11,6 +11,7 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "trace/errors.h"
@@ -47,27 +48,52 @@ struct Candidate {
   bool alive = false;
 };
 
+// Who wrote that file and still runs.
+std::optional<WriterId> living_writer(const fs::path& file) {
+  std::string why;
+  const int fd = open_trace_file(file.string(), &why);
+  if (fd < 0) return std::nullopt;
+  const std::vector<char> head = read_at(fd, 0, sizeof(FileHeader));
+  close(fd);
+  if (head.size() < sizeof(FileHeader)) return std::nullopt;
+  FileHeader header{};
+  std::memcpy(&header, head.data(), sizeof header);
+  if (!check_header(header, &why)) return std::nullopt;
+  WriterId writer = writer_id(header);
+  return writer_is_alive(writer) ? std::optional(std::move(writer)) : std::nullopt;
+}
+
 bool any_writer_lives(const fs::path& folder) {
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator(folder, failed)) {
-    if (!is_trace_file(entry.path())) continue;
-    std::string why;
-    const int fd = open_trace_file(entry.path().string(), &why);
-    if (fd < 0) continue;
-    const std::vector<char> head = read_at(fd, 0, sizeof(FileHeader));
-    close(fd);
-    if (head.size() < sizeof(FileHeader)) continue;
-    FileHeader header{};
-    std::memcpy(&header, head.data(), sizeof header);
-    if (check_header(header, &why) && writer_is_alive(writer_id(header))) return true;
+    if (is_trace_file(entry.path()) && living_writer(entry.path())) return true;
   }
   return false;
+}
+
+std::vector<fs::path> files_of_rank(const fs::path& folder, int rank) {
+  const std::string prefix = "rank" + std::to_string(rank) + ".";
+  std::vector<fs::path> files;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(folder, failed)) {
+    const bool is_its = entry.path().filename().string().starts_with(prefix);
+    if (is_its && is_trace_file(entry.path())) files.push_back(entry.path());
+  }
+  return files;
+}
+
+// The first earlier<n> in which the rank has nothing yet.
+fs::path next_earlier(const fs::path& run_folder, int rank) {
+  for (int number = 0;; ++number) {
+    fs::path folder = run_folder / ("earlier" + std::to_string(number));
+    if (files_of_rank(folder, rank).empty()) return folder;
+  }
 }
 
 uint64_t size_of(const fs::path& folder) {
   uint64_t total = 0;
   std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(folder, failed)) {
+  for (const auto& entry : fs::recursive_directory_iterator(folder, failed)) {
     const uintmax_t size =
         fs::is_regular_file(entry.symlink_status()) ? entry.file_size(failed) : 0;
     if (!failed) total += size;
@@ -145,6 +171,24 @@ std::string resolve_run_folder(const std::string& name_or_path) {
   if (holds_trace_files(attempt, failed)) return attempt;
   if (failed) throw UsageError(path + ": cannot be read: " + failed.message());
   throw UsageError(path + ": not a run folder: it holds no trace file (*.b71)");
+}
+
+std::vector<std::string> set_aside(const std::string& run_folder, int rank) {
+  std::vector<std::string> leftovers;
+  const std::vector<fs::path> files = files_of_rank(run_folder, rank);
+  if (files.empty()) return leftovers;
+  const fs::path folder = next_earlier(run_folder, rank);
+  mkdir(folder.c_str(), 0700);  // another rank may have made it
+  for (const fs::path& file : files) {
+    if (const std::optional<WriterId> writer = living_writer(file)) {
+      leftovers.push_back(file.filename().string() + " of an earlier attempt still runs, pid " +
+                          std::to_string(writer->pid));
+    }
+    // What cannot be moved is overwritten.
+    std::error_code failed;
+    fs::rename(file, folder / file.filename(), failed);
+  }
+  return leftovers;
 }
 
 void prune(const std::string& root, const PruneLimits& limits) {

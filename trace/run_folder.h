@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace batch71::trace {
 
@@ -27,6 +28,11 @@ void set_latest(const std::string& root, const std::string& run_folder);
 // "latest" or a path, checked: it exists, is a folder and holds at least one trace file. Where it has
 // attempts instead: the newest of them. Throws UsageError, with the remedy, where it does not.
 std::string resolve_run_folder(const std::string& name_or_path);
+
+// Moves what an earlier attempt of the rank wrote from the run folder into its earlier0, earlier1, ..., each
+// a run folder again: a shell loop starts all attempts in the same one. Before the rank's first Writer.
+// Returns a line for each leftover: a writer of such a file that still runs. An empty folder: nothing.
+std::vector<std::string> set_aside(const std::string& run_folder, int rank);
 
 struct PruneLimits {
   int keep_count = 20;

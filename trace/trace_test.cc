@@ -26,6 +26,7 @@ namespace batch71::trace {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -329,6 +330,24 @@ TEST_F(TraceTest, PruningKeepsTheNewestAndTheLiving) {
   EXPECT_TRUE(fs::exists(folders[0])) << "its writer lives";
   EXPECT_FALSE(fs::exists(folders[1]));
   EXPECT_TRUE(fs::exists(folders[2])) << "the newest";
+}
+
+TEST_F(TraceTest, WhatAnEarlierAttemptOfARankLeftIsSetAside) {
+  const WriterSpec main{Role::kMain, 1, 20};
+  const WriterSpec other{Role::kMain, 10, 20};
+  { Writer former(folder_, main); }
+  Writer alive(folder_, worker_);
+  Writer of_rank_10(folder_, other);
+  EXPECT_THAT(set_aside(folder_, 1), SizeIs(2));  // this process wrote both, and runs
+  EXPECT_TRUE(fs::exists(folder_ + "/earlier0/" + file_name(main)));
+  EXPECT_TRUE(fs::exists(folder_ + "/earlier0/" + file_name(worker_)));
+  EXPECT_FALSE(fs::exists(folder_ + "/" + file_name(main)));
+  EXPECT_TRUE(fs::exists(folder_ + "/" + file_name(other)));
+  { Writer second(folder_, main); }
+  EXPECT_THAT(set_aside(folder_, 1), ElementsAre(HasSubstr("pid " + std::to_string(getpid()))));
+  EXPECT_TRUE(fs::exists(folder_ + "/earlier1/" + file_name(main)));
+  EXPECT_THAT(set_aside(folder_, 1), IsEmpty());
+  EXPECT_THAT(set_aside("", 1), IsEmpty());
 }
 
 TEST(ProcessStateTest, ABlockedReaderShowsItsCallAndItsFile) {

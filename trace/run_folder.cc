@@ -76,8 +76,10 @@ std::vector<fs::path> files_of_rank(const fs::path& folder, int rank) {
   std::vector<fs::path> files;
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator(folder, failed)) {
-    const bool is_its = entry.path().filename().string().starts_with(prefix);
-    if (is_its && is_trace_file(entry.path())) files.push_back(entry.path());
+    const std::string name = entry.path().filename();
+    // Also what was being made when its maker was killed (*.b71.PID.new).
+    const bool is_trace = name.find(".b71") != std::string::npos;
+    if (is_trace && name.starts_with(prefix)) files.push_back(entry.path());
   }
   return files;
 }
@@ -90,13 +92,15 @@ fs::path next_earlier(const fs::path& run_folder, int rank) {
   }
 }
 
+// Also of what lies in the folders of attempts. What goes away meanwhile is not counted.
 uint64_t size_of(const fs::path& folder) {
   uint64_t total = 0;
   std::error_code failed;
-  for (const auto& entry : fs::recursive_directory_iterator(folder, failed)) {
-    const uintmax_t size =
-        fs::is_regular_file(entry.symlink_status()) ? entry.file_size(failed) : 0;
-    if (!failed) total += size;
+  for (fs::recursive_directory_iterator at(folder, failed), end; !failed && at != end;
+       at.increment(failed)) {
+    std::error_code none;
+    const uintmax_t size = fs::is_regular_file(at->symlink_status(none)) ? at->file_size(none) : 0;
+    if (!none) total += size;
   }
   return total;
 }

@@ -164,6 +164,19 @@ TEST_F(Resume, WithShadows) {
   expect_resumes(with, {{1, 0, 4}});  // in a shadow's forward
 }
 
+TEST_F(Resume, OnlyRankZeroReadsTheWeights) {
+  Case with = job();
+  const Outcome wanted = undisturbed(with);
+  run(killed_at(with, {0, 0, 3}));
+  // The same model under another name: a user's wrapper on one rank.
+  with.model = [make = with.model](int rank, const ModelSpec& spec) -> std::shared_ptr<Model> {
+    if (rank == 0) return make(rank, spec);
+    return std::make_shared<Remembered>(make(rank, spec), "/dev/null");
+  };
+  ASSERT_THAT(run(with), Each(0));
+  expect_same(outcome(2), wanted);
+}
+
 // At any moment, also while the checkpoint is written: not seen from the inside.
 TEST_F(Resume, AfterBeingKilledAnywhere) {
   const Case with = job({400, 400});

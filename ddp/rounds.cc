@@ -13,10 +13,6 @@ namespace {
 using trace::Event;
 using trace::Stage;
 
-constexpr int64_t kEpochRound = 0;  // arg0 of kAgreeing
-constexpr int64_t kStepRound = 1;
-constexpr int64_t kStartRound = 2;
-
 }  // namespace
 
 Rounds::Rounds(Collectives& collectives, Progress& progress, const loader::Guards& guards)

@@ -16,6 +16,11 @@
 
 namespace batch71::ddp {
 
+// What an agreement is about: arg0 of kAgreeing.
+inline constexpr int64_t kEpochRound = 0;
+inline constexpr int64_t kStepRound = 1;
+inline constexpr int64_t kStartRound = 2;
+
 class Rounds {
  public:
   Rounds(Collectives& collectives, Progress& progress, const loader::Guards& guards);

@@ -122,10 +122,11 @@ void StepLoop::begin() {
 void StepLoop::resume(const Checkpoint& from) {
   std::string why = why_refused(from.state, state_);
   try {
-    if (why.empty()) training_.load(from.weights);
+    if (why.empty()) training_.load(from.weights, env_.rank == 0);
   } catch (const std::exception& error) {
     why = fmt::format("was saved of another model ({})", first_line(error.what()));
   }
+  why = rounds_.share(why);
   if (!why.empty()) {
     refuse(fmt::format(
         "{}: the checkpoint {}; go on with that, or name another trainer.checkpoint_dir",

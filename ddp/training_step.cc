@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "ddp/model.h"
+#include "ddp/rounds.h"
 #include "loader/hash.h"
 
 namespace batch71::ddp {
@@ -135,7 +136,13 @@ void TrainingStep::begin() {
   std::vector<at::Tensor> weights;
   for (const at::Tensor& tensor : impl_->model->parameters()) weights.push_back(tensor.detach());
   for (const at::Tensor& tensor : impl_->model->buffers()) weights.push_back(tensor.detach());
-  impl_->collectives.broadcast(weights);
+  impl_->progress.enter(Event::kAgreeing, Stage::kAgree, kStartRound);
+  try {
+    impl_->collectives.broadcast(weights);
+  } catch (const std::exception& error) {
+    impl_->progress.watch().symptom(Stage::kAgree, error.what());
+  }
+  impl_->progress.enter(Event::kAgreed, Stage::kStep);
   std::vector<at::Tensor> reduced = impl_->model->parameters();
   reduced.push_back(impl_->loss_carrier);
   impl_->collectives.reduce_gradients_of(reduced, [impl = impl_.get()](int64_t size, bool is_last) {
@@ -182,14 +189,14 @@ std::string TrainingStep::save() const {
   return bytes.str();
 }
 
-void TrainingStep::load(const std::string& saved) {
+void TrainingStep::load(const std::string& saved, bool with_weights) {
   torch::serialize::InputArchive archive;
   archive.load_from(saved.data(), saved.size());
   torch::serialize::InputArchive model;
   torch::serialize::InputArchive optimizer;
   archive.read("model", model);
   archive.read("optimizer", optimizer);
-  impl_->model->load(model);
+  if (with_weights) impl_->model->load(model);
   impl_->sgd.load(optimizer);
   // The config's, also if it was another one then.
   for (auto& group : impl_->sgd.param_groups()) group.options().set_lr(impl_->spec.lr);

@@ -51,8 +51,9 @@ class TrainingStep {
 
   // Weights, buffers and the optimizer's state, as libtorch writes them.
   std::string save() const;
-  // Before `begin`. Throws std::exception if they are of another model.
-  void load(const std::string& saved);
+  // Before `begin`, which gives rank 0's weights to all: the others need the optimizer's state alone. Throws
+  // std::exception if they are of another model.
+  void load(const std::string& saved, bool with_weights);
 
  private:
   class Impl;

@@ -1,7 +1,7 @@
 // Ranks under other people's launchers, by the commands of docs/launchers.md.
 //
-// Rank 1 is lost, stopped or stuck in the first attempt; a launcher that can starts a second one. The
-// launches of all chosen tests run at once, since they mostly wait; each test awaits its own.
+// Rank 1 is lost, stopped or stuck in the first attempt; a launcher that can starts a second one, which
+// resumes: over both attempts every sample is consumed once. The launches of all chosen tests run at once, since they mostly wait; each test awaits its own.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -30,14 +30,17 @@ namespace batch71::suites {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::_;
 using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Pair;
 
 constexpr int kWorldSize = 2;
 constexpr int64_t kSamples = 96;
 constexpr int kBoundMs = 90'000;
 constexpr const char* kShellLoop = "A shell loop";
+constexpr const char* kShellLoopAgain = "A shell loop that starts again";
 constexpr const char* kTorchrunFor2 = "torchrun, ranks built against libtorch 2";
 constexpr const char* kTorchrun =
     BATCH71_LIBTORCH_MAJOR == 1 ? "torchrun 2, ranks built against libtorch 1.13" : kTorchrunFor2;
@@ -79,13 +82,16 @@ std::string command_of(const std::string& heading) {
   return std::regex_replace(command, kPrograms, launch::sibling_program(""));
 }
 
-std::string write_config(const std::string& manifest, const std::string& path) {
+// The strike of batch 5 comes two steps after a checkpoint.
+std::string write_config(const std::string& manifest, const std::string& folder) {
+  const std::string path = folder + "/job.yaml";
   std::ofstream(path) << fmt::format(
       "train_ds:\n  manifest_filepath: {}\n  batch_size: 4\n  num_workers: 1\n"
       "  sample_rate: {}\n  features: waveform\n  min_duration: {}\n"
-      "guards:\n  step_deadline_ms: {}\n  collective_deadline_ms: {}\n  verdict_grace_ms: {}\n",
+      "guards:\n  step_deadline_ms: {}\n  collective_deadline_ms: {}\n  verdict_grace_ms: {}\n"
+      "trainer:\n  checkpoint_dir: {}/kept\n  checkpoint_every_steps: 3\n",
       manifest, fixtures::kSampleRateHz, fixtures::kShortestS, fixtures::kStepDeadlineMs,
-      fixtures::kCollectiveDeadlineMs, fixtures::kVerdictGraceMs);
+      fixtures::kCollectiveDeadlineMs, fixtures::kVerdictGraceMs, folder);
   return path;
 }
 
@@ -118,7 +124,7 @@ Launched run_launcher(const LaunchCase& with) {
   const std::string folder = keeper.make_temporary_folder(parent);
   fixtures::SyntheticCorpus corpus(keeper.make_temporary_folder(parent));
   fixtures::StageSpec stage{
-      folder, write_config(corpus.manifest(kSamples), folder + "/job.yaml"), {}, kWorldSize, {}};
+      folder, write_config(corpus.manifest(kSamples), folder), {}, kWorldSize, {}};
   if (!with.fault.empty()) stage.plan = faults::parse_plan(with.fault + "@rank=1,batch=5");
   launch::CellSpec cell = fixtures::stage(stage).cell;
   launch::RanksSpec& launcher = cell.ranks;  // to the cell it is one program
@@ -156,10 +162,14 @@ std::string host_name() {
   return name;
 }
 
+bool needs_torchrun(const LaunchCase& with) {
+  return with.launcher == kTorchrun || with.launcher == kTorchrunFor2;
+}
+
 std::string why_impossible(const LaunchCase& with) {
   static const launch::CellSupport kSupport = launch::cell_support();
   if (!kSupport.missing.empty()) return "needs " + kSupport.missing;
-  if (with.launcher == kShellLoop) return "";
+  if (!needs_torchrun(with)) return "";
   if (!fs::exists(BATCH71_SOURCE_DIR "/.torch2/bin/torchrun")) {
     return "needs a torchrun: `ci/setup --torch2` brings it";
   }
@@ -173,6 +183,7 @@ std::string why_impossible(const LaunchCase& with) {
 
 std::vector<LaunchCase> all_cases() {
   const std::string fine = "nothing_wrong of rank -1";
+  const std::string resumed = "resumed: epoch 0, batch 3: 24 samples consumed over all ranks";
   constexpr int kPeerLost = static_cast<int>(ExitCode::kPeerLost);
   std::vector<LaunchCase> cases{{"shell_loop", kShellLoop, "", 0, {{"run", fine}}, ""},
                                 {"shell_loop_stopped",
@@ -181,25 +192,31 @@ std::vector<LaunchCase> all_cases() {
                                  kPeerLost,
                                  {{"run", "rank_stopped of rank 1"}},
                                  ""},
+                                {"shell_loop_that_starts_again",
+                                 kShellLoopAgain,
+                                 "rank_sigkill",
+                                 0,
+                                 {{"earlier0", "rank_killed of rank 1"}, {"run", fine}},
+                                 resumed},
                                 {"torchrun", kTorchrun, "", 0, {{"attempt0", fine}}, ""},
                                 {"torchrun_lost",
                                  kTorchrun,
                                  "rank_sigkill",
                                  0,
                                  {{"attempt0", "rank_killed of rank 1"}, {"attempt1", fine}},
-                                 ""},
+                                 resumed},
                                 {"torchrun_stopped",
                                  kTorchrun,
                                  "rank_sigstop",
                                  0,
                                  {{"attempt0", "rank_stopped of rank 1"}, {"attempt1", fine}},
-                                 ""},
+                                 resumed},
                                 {"torchrun_stuck",
                                  kTorchrun,
                                  "forward_hang",
                                  0,
                                  {{"attempt0", "forward_stuck of rank 1"}, {"attempt1", fine}},
-                                 ""}};
+                                 resumed}};
   if (BATCH71_LIBTORCH_MAJOR == 1) {
     cases.push_back({"torchrun_of_libtorch_2",
                      kTorchrunFor2,
@@ -241,6 +258,7 @@ TEST_P(Launcher, EndsAsItMustAndLeavesNothing) {
   if (with.exit_code == 0) {
     EXPECT_EQ(launched.times_done, (std::map<int, int>{{0, 1}, {1, 1}}));
     EXPECT_EQ(launched.times_consumed.size(), static_cast<size_t>(kSamples));
+    EXPECT_THAT(launched.times_consumed, Each(Pair(_, 1)));
   }
   EXPECT_THAT(launched.cell.leftovers.processes, IsEmpty());
   EXPECT_THAT(launched.cell.leftovers.segments, IsEmpty());

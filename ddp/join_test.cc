@@ -58,11 +58,21 @@ class Join : public Ranks {
     return one;
   }
 
-  // Runs both, and compares weights and the last step's gradients.
+  // By step, as rank 0 wrote them down.
+  std::map<int64_t, double> losses() const {
+    std::map<int64_t, double> all;
+    for (const json& line : ledger(0)) {
+      if (line.contains("loss")) all[line["step"]] = line["loss"];
+    }
+    return all;
+  }
+
+  // Runs both, and compares weights, the last step's gradients and the losses.
   void expect_as_in_one_process(const Case& job, const std::vector<int64_t>& consumed) {
     ASSERT_THAT(run(job), Each(0));
     const std::vector<double> weights = numbers(0);
     const std::vector<double> gradients = numbers(0, "gradients");
+    const std::map<int64_t, double> together = losses();
     for (int rank = 1; rank < job.world_size(); ++rank) {
       EXPECT_EQ(numbers(rank), weights);
       EXPECT_EQ(numbers(rank, "gradients"), gradients);
@@ -71,6 +81,8 @@ class Join : public Ranks {
     EXPECT_THAT(numbers(0), Pointwise(IsNearly(), weights));
     EXPECT_THAT(numbers(0, "gradients"), Pointwise(IsNearly(), gradients));
     EXPECT_THAT(gradients, Contains(Not(0.0)));
+    const std::map<int64_t, double> alone = losses();
+    for (const auto& [step, loss] : together) EXPECT_NEAR(loss, alone.at(step), kSame) << step;
   }
 };
 

@@ -40,10 +40,17 @@ Ledger::~Ledger() {
   if (fd_ >= 0) close(fd_);
 }
 
+// A disk that is full takes a part, and says why at the next attempt.
 void Ledger::append(const std::string& lines) {
-  const ssize_t wrote = write(fd_, lines.data(), lines.size());
-  if (wrote != static_cast<ssize_t>(lines.size())) {
-    throw std::runtime_error(std::string("the ledger cannot be written: ") + std::strerror(errno));
+  size_t done = 0;
+  while (done < lines.size()) {
+    const ssize_t wrote = write(fd_, lines.data() + done, lines.size() - done);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote <= 0) {
+      throw std::runtime_error(fmt::format("the ledger cannot be written after {} of {} bytes: {}",
+                                           done, lines.size(), std::strerror(errno)));
+    }
+    done += static_cast<size_t>(wrote);
   }
 }
 

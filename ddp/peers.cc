@@ -20,6 +20,9 @@ std::string passed_on(int rank, const std::string& text) {
 // Beats come every 20 ms; so long without one means that the rank is stopped or gone.
 constexpr uint64_t kSilentNs = 500'000'000;
 
+// Ranks of one job begin no further apart.
+constexpr uint64_t kStartsApartNs = 10'000'000'000;
+
 std::string path_of(const std::string& folder, trace::Role role, int rank) {
   return folder + "/" + trace::file_name({role, rank});
 }
@@ -28,7 +31,8 @@ bool lives(trace::Peek& main) { return main.refresh() && trace::writer_is_alive(
 
 }  // namespace
 
-Peers::Peers(const std::string& run_folder, int own_rank, int world_size) {
+Peers::Peers(const std::string& run_folder, int own_rank, int world_size)
+    : began_ns_(trace::monotonic_ns()) {
   if (run_folder.empty()) return;
   launch_ = std::make_unique<trace::Peek>(path_of(run_folder, trace::Role::kLaunch, -1));
   for (int rank = 0; rank < world_size; ++rank) {
@@ -110,9 +114,12 @@ void Peers::hear(Peer& peer, const Entry& entry) {
 std::vector<Peers::Suspect> Peers::suspects() {
   std::vector<Suspect> out;
   for (Peer& peer : peers_) {
-    if (!peer.was_alive || peer.view.is_done || peer.view.has_spoken) continue;
     const std::optional<Entry> newest = peer.main->newest();
-    if (!newest) continue;
+    if (!newest || peer.view.is_done || peer.view.has_spoken) continue;
+    // Whom nobody saw alive may be of an earlier job, unless it fell in its start while this rank began.
+    const bool fell_at_start =
+        newest->stage == trace::Stage::kSetup && newest->monotonic_ns + kStartsApartNs > began_ns_;
+    if (!peer.was_alive && !fell_at_start) continue;
     out.push_back({peer.view.rank,
                    peer.main->writer()->pid,
                    newest->stage,

@@ -58,6 +58,7 @@ class Peers {
   void hear(Peer& peer, const trace::Entry& entry);
   void look_at_launch();
 
+  uint64_t began_ns_;
   std::vector<Peer> peers_;
   std::unique_ptr<trace::Peek> launch_;
   std::optional<Trouble> trouble_;

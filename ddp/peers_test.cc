@@ -61,6 +61,21 @@ TEST_F(PeersTest, APeerThatDiesIsGone) {
   EXPECT_EQ(peers.trouble()->why, "rank 1 is gone");
 }
 
+TEST_F(PeersTest, APeerThatDiedBeforeItWasLookedAtIsLookedAtAndNoLossYet) {
+  const pid_t rank_1 = fork();
+  if (rank_1 == 0) {
+    trace::Writer main(folder_, {trace::Role::kMain, 1, 2});
+    main.record(trace::Event::kStarting, trace::Stage::kSetup);
+    _exit(0);
+  }
+  waitpid(rank_1, nullptr, 0);
+  Peers peers(folder_, 0, 2);
+  peers.look();
+  EXPECT_FALSE(peers.trouble());
+  ASSERT_EQ(peers.suspects().size(), 1u);
+  EXPECT_EQ(peers.suspects()[0].stage, trace::Stage::kSetup);
+}
+
 TEST_F(PeersTest, FilesOfAnEarlierAttemptAreNotThePeer) {
   end(start_rank_1());
   Peers peers(folder_, 0, 2);

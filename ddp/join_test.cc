@@ -106,6 +106,9 @@ TEST_F(Join, AStreamMayEndWithoutHavingSaidSo) {
   Case early = shards({8, 8, 8});
   early.dry_after = {{1, 1}, {2, 3}};
   expect_as_in_one_process(early, {8, 2, 6});
+  start_anew();
+  ASSERT_THAT(run(early), Each(0));
+  EXPECT_THAT(said(trace::Event::kJoined), SizeIs(2));
 }
 
 TEST_F(Join, ARankMayHaveNothingFromTheStart) {
@@ -158,6 +161,8 @@ TEST_F(Join, LinesOfAStepComeTogether) {
   EXPECT_EQ(lines[0]["loss"], lines[1]["loss"]);
   EXPECT_EQ(lines[2]["step"], 1);  // the epoch's end is a step's end
   EXPECT_EQ(lines[3]["steps"], 2);
+  EXPECT_EQ(times(0, trace::Event::kAllreduceDone), 2);
+  EXPECT_EQ(times(0, trace::Event::kAllreduceStarted), 2);
 }
 
 TEST_F(Join, StepsOfSeveralBatchesAreJoinedToo) {

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "trace/errors.h"
@@ -28,12 +29,21 @@ std::string checksum(const at::Tensor& features, int64_t item, int64_t frames) {
   return fmt::format("{:08x}", crc);
 }
 
+// So does what is empty, or no file.
+bool ends_with_newline(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  char last = '\n';
+  if (file.seekg(-1, std::ios::end)) file.get(last);
+  return last == '\n';
+}
+
 }  // namespace
 
 Ledger::Ledger(const std::string& path, int rank) : rank_(rank) {
   if (path.empty()) return;
   fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (fd_ < 0) throw UsageError(path + ": cannot write the ledger: " + std::strerror(errno));
+  is_torn_ = !ends_with_newline(path);
 }
 
 Ledger::~Ledger() {
@@ -56,7 +66,8 @@ void Ledger::append(const std::string& lines) {
 
 void Ledger::begun(int64_t steps) {
   if (fd_ < 0) return;
-  append(nlohmann::ordered_json{{"rank", rank_}, {"begin", true}, {"steps", steps}}.dump() + "\n");
+  const nlohmann::ordered_json line{{"rank", rank_}, {"begin", true}, {"steps", steps}};
+  append((is_torn_ ? "\n" : "") + line.dump() + "\n");
 }
 
 void Ledger::sync() {

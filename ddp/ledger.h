@@ -1,5 +1,6 @@
 // What a rank says it consumed: one JSON line a batch, written whole, so that a kill loses no line
-// that was written. Format: docs/subjects.md.
+// that was written. A full disk may leave a torn one at the end; who begins there begins a line of his own.
+// Format: docs/subjects.md.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +36,7 @@ class Ledger {
 
   int fd_ = -1;
   int rank_;
+  bool is_torn_ = false;  // an earlier attempt's last line
   std::vector<nlohmann::ordered_json> received_;
 };
 

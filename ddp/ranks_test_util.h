@@ -27,6 +27,7 @@
 #include "loader/loader.h"
 #include "trace/errors.h"
 #include "trace/reader.h"
+#include "trace/writer.h"
 
 namespace batch71::ddp {
 
@@ -196,7 +197,8 @@ class Ranks : public ::testing::Test {
     std::vector<json> lines;
     std::ifstream file(ledger_path(rank));
     for (std::string text; std::getline(file, text);) {
-      const json line = json::parse(text);
+      const json line = json::parse(text, nullptr, false);
+      if (line.is_discarded()) continue;  // torn, which only a full disk does
       if (line.contains("begin")) {
         std::erase_if(lines, [&](const json& above) {
           return above.contains("done") || above.at("step") >= line.at("steps");
@@ -228,6 +230,15 @@ class Ranks : public ::testing::Test {
       }
     }
     return texts;
+  }
+  // Records of that event in the rank's main trace.
+  int64_t times(int rank, trace::Event event) const {
+    std::string why;
+    const auto timeline =
+        trace::read_timeline(folder_ + "/" + trace::file_name({trace::Role::kMain, rank}), &why);
+    const std::vector<trace::Entry>& hot = timeline.value().hot;
+    return std::count_if(hot.begin(), hot.end(),
+                         [event](const trace::Entry& entry) { return entry.event == event; });
   }
   const std::string& folder() const { return folder_; }
   void start_anew() {

@@ -2,7 +2,9 @@
 // that of a job that nothing happened to.
 #include <ATen/ops/dropout.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <random>
 
 #include "ddp/checkpoint_folder.h"
@@ -17,6 +19,7 @@ using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::Each;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -218,6 +221,44 @@ TEST_F(Resume, AJobThatIsDoneHasNothingToDo) {
   expect_same(longer, undisturbed(with));
 }
 
+// A disk that is full for rank 1 alone. Rank 0 must not save a step that rank 1 could not write down.
+TEST_F(Resume, TheWeightsAreNeverAheadOfALedger) {
+  const Case with = job();
+  const Outcome wanted = undisturbed(with);
+  Case full = with;
+  full.model = [make = with.model](int rank, const ModelSpec& spec) {
+    if (rank == 1) {
+      constexpr rlimit kBytes{700, 700};  // a few lines, and half of one
+      setrlimit(RLIMIT_FSIZE, &kBytes);
+      std::signal(SIGXFSZ, SIG_IGN);
+    }
+    return make(rank, spec);
+  };
+  EXPECT_THAT(run(full), ElementsAre(static_cast<int>(ExitCode::kPeerLost),
+                                     static_cast<int>(ExitCode::kFailure)));
+  const size_t written = ledger(1).size();
+  EXPECT_GT(written, 0u);
+  EXPECT_LT(written, wanted.ledgers[1].size());
+  ASSERT_THAT(run(with), Each(0));
+  expect_same(outcome(2), wanted);
+}
+
+// Takes its time to go.
+class Slow : public Line {
+ public:
+  ~Slow() override { poll(nullptr, 0, 300); }
+};
+
+TEST_F(Resume, ARankThatLeavesLateIsRefusedLikeTheOthers) {
+  Case with = job();
+  run(killed_at(with, {1, 0, 3}));
+  with.ds().seed = 9;
+  with.model = [](int rank, const ModelSpec&) -> std::shared_ptr<Model> {
+    return rank == 1 ? std::make_shared<Slow>() : std::make_shared<Line>();
+  };
+  expect_refused(with, "was saved with seed 0, this job has 9");
+}
+
 TEST_F(Resume, AnotherWorldSizeSeedPlanOrModelIsRefused) {
   const Case with = job();
   run(killed_at(with, {1, 0, 3}));
@@ -231,6 +272,10 @@ TEST_F(Resume, AnotherWorldSizeSeedPlanOrModelIsRefused) {
   other = with;
   other.model = [](int, const ModelSpec&) { return std::make_shared<Line>(); };
   expect_refused(other, "was saved with parameters ");
+  other.model = [make = with.model](int rank, const ModelSpec& spec) {
+    return std::make_shared<Remembered>(make(rank, spec), "/dev/null");  // other names
+  };
+  expect_refused(other, "was saved of another model");
   EXPECT_THAT(run(with), Each(0));  // the checkpoint took no harm
 }
 

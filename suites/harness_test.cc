@@ -205,31 +205,47 @@ TEST(Judge, SeesAStrikeInSpiteOfTheRemedy) {
   EXPECT_THAT(result, testing::Not(StruckAsPlanned()));
 }
 
-// A rank that begins again with a model of one step: its second step is taken anew.
-TEST(Ledger, LeavesOutWhatALaterAttemptTookBack) {
+// What the readers make of a ledger of rank 0 with that text.
+fixtures::Ledger ledger_of(const std::string& text) {
   std::string pattern = testing::TempDir() + "ledger-XXXXXX";
   const fs::path folder = mkdtemp(pattern.data());
-  const auto line = [](int step, int index) {
-    return fmt::format(
-        R"({{"rank":0,"epoch":0,"batch":{0},"step":{0},"indices":[{1}],"dummies":[],"checksums":[]}})"
-        "\n",
-        step, index);
-  };
-  std::ofstream(folder / "rank0.jsonl") << R"({"rank":0,"begin":true,"steps":0})"
-                                           "\n"
-                                        << line(0, 5) << line(1, 6)
-                                        << R"({"rank":0,"begin":true,"steps":1})"
-                                           "\n"
-                                        << line(1, 7)
-                                        << R"({"rank":0,"done":true,"steps":2,"dummies":0})"
-                                           "\n";
-  const fixtures::Ledger ledger = fixtures::read_ledgers(folder, 1);
+  std::ofstream(folder / "rank0.jsonl") << text;
+  fixtures::Ledger ledger = fixtures::read_ledgers(folder, 1);
   fs::remove_all(folder);
+  return ledger;
+}
+std::string step_line(int step, int index) {
+  return fmt::format(
+      R"({{"rank":0,"epoch":0,"batch":{0},"step":{0},"indices":[{1}],"dummies":[],"checksums":[]}})"
+      "\n",
+      step, index);
+}
+std::string begin_line(int steps) {
+  return fmt::format(R"({{"rank":0,"begin":true,"steps":{}}})"
+                     "\n",
+                     steps);
+}
+
+// A rank that begins again with a model of one step: its second step is taken anew.
+TEST(Ledger, LeavesOutWhatALaterAttemptTookBack) {
+  const std::string done = R"({"rank":0,"done":true,"steps":2,"dummies":0})"
+                           "\n";
+  const fixtures::Ledger ledger = ledger_of(begin_line(0) + step_line(0, 5) + step_line(1, 6) +
+                                            done + begin_line(1) + step_line(1, 7) + done);
   EXPECT_THAT(ledger.problems, testing::IsEmpty());
   ASSERT_EQ(ledger.lines.size(), 2u);
   EXPECT_EQ(ledger.lines[0].indices, std::vector<int64_t>{5});
   EXPECT_EQ(ledger.lines[1].indices, std::vector<int64_t>{7});
   EXPECT_EQ(ledger.ends.size(), 1u);
+}
+
+TEST(Ledger, ForgivesATornLineOnlyWhereARankBeginsAfterIt) {
+  const std::string torn = R"({"rank":0,"epo)"
+                           "\n";
+  EXPECT_THAT(ledger_of(step_line(0, 5) + torn + begin_line(1)).problems, testing::IsEmpty());
+  EXPECT_THAT(ledger_of(step_line(0, 5) + torn + step_line(1, 6)).problems, testing::SizeIs(1));
+  EXPECT_THAT(ledger_of(torn + torn + begin_line(0)).problems, testing::SizeIs(1));
+  EXPECT_THAT(ledger_of(step_line(0, 5) + torn).problems, testing::SizeIs(1));
 }
 
 TEST(Junit, SaysWhatFailedAndHowToRunItAgain) {

@@ -29,7 +29,8 @@ struct RuleEntry {
 constexpr RuleEntry kRules[] = {
     {disagreements, false}, {losses, false},        {policies, false},     {stuck_items, false},
     {stuck_steps, false},   {stopped_ranks, false}, {lost_ranks, false},   {missing_ranks, false},
-    {bad_items, false},     {lagging_items, true},  {lagging_ranks, true}, {blameless_wait, true},
+    {bad_items, false},     {idle_workers, false},  {lagging_items, true}, {lagging_ranks, true},
+    {blameless_wait, true},
 };
 
 // Earliest first; then by place, so that every reader of the same traces says the same.

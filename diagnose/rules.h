@@ -20,6 +20,9 @@ std::vector<Verdict> with_state_left_behind(const std::vector<BadItem>& items);
 std::vector<Verdict> stuck_items(const RunFacts& facts);    // observed, and never finished
 std::vector<Verdict> lagging_items(const RunFacts& facts);  // not observed: whom main waits for
 
+// worker_rule.cc
+std::vector<Verdict> idle_workers(const RunFacts& facts);  // that went and cost no sample
+
 // rank_rules.cc: ranks.
 std::vector<Verdict> stuck_steps(const RunFacts& facts);  // forward, loss, backward, ...
 std::vector<Verdict> stopped_ranks(const RunFacts& facts);

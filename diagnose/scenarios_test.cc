@@ -158,6 +158,32 @@ void worker_deadlocked(RunFolderBuilder& run) {
 void worker_stopped(RunFolderBuilder& run) {
   recovered_worker(run, Stage::kFeaturize, "state=T wchan=do_signal_stop cpu_ms=12");
 }
+// A worker that was given an item, and stopped or killed before it took it: another got the item.
+void idle_worker_stopped(RunFolderBuilder& run) {
+  begin_job(run);
+  observe_worker(run, Stage::kQueueWait, "state=T wchan=do_signal_stop cpu_ms=12");
+  run.loader_watch(1).incident_at(kItem, Event::kKilledByWatch, Stage::kQueueWait, "", 4711,
+                                  kWorker0);
+  run.loader_watch(1).incident_at(kItem, Event::kWorkerExited, Stage::kQueueWait, "", kSigKill,
+                                  kWorker0);
+  finish(run, 0);
+}
+void idle_worker_killed(RunFolderBuilder& run) {
+  begin_job(run);
+  run.loader_watch(1).incident_at(kItem, Event::kWorkerExited, Stage::kQueueWait, "", kSigKill,
+                                  kWorker0);
+  finish(run, 0);
+}
+// Past its deadline, killed, and done all the same.
+void killed_too_late(RunFolderBuilder& run) {
+  begin_job(run);
+  observe_worker(run, Stage::kFeaturize, "state=R cpu_ms=12");
+  run.loader_watch(1).incident_at(kItem, Event::kKilledByWatch, Stage::kFeaturize, "", 4711,
+                                  kWorker0);
+  run.loader_watch(1).incident_at(kItem, Event::kWorkerExited, Stage::kQueueWait, "", kSigKill,
+                                  kWorker0);
+  finish(run, 0);
+}
 void read_unkillable(RunFolderBuilder& run) {
   begin_job(run);
   work_on_item(run, Stage::kAudioRead);
@@ -459,6 +485,11 @@ Verdict recovered(Verdict verdict) {
   return verdict;
 }
 
+Verdict idle_worker(Kind kind) {
+  Verdict verdict = recovered(of_rank(kind, 1, 71, Stage::kQueueWait));
+  verdict.worker = 0;
+  return verdict;
+}
 Verdict item(Kind kind, Stage stage) { return recovered(stuck_item(kind, stage, 0, true)); }
 Verdict of_noise(Verdict verdict) {
   verdict.stage = Stage::kNoiseMix;
@@ -502,6 +533,9 @@ const std::vector<Scenario>& scenarios() {
       {"WorkerStopped", worker_stopped, item(Kind::kWorkerStopped, kFeaturize)},
       {"WorkerKilled", worker_gone<kSigKill>, item(Kind::kWorkerKilled, kRead)},
       {"WorkerExited", worker_gone<kExited3>, item(Kind::kWorkerExited, kRead)},
+      {"IdleWorkerStopped", idle_worker_stopped, idle_worker(Kind::kWorkerStopped)},
+      {"IdleWorkerKilled", idle_worker_killed, idle_worker(Kind::kWorkerKilled)},
+      {"KilledTooLate", killed_too_late, Verdict{}},
       {"FeaturizerHangsForGood", featurizer_hangs_for_good,
        stuck_item(Kind::kFeaturizerStuck, kFeaturize, 0, true)},
       {"NobodyLookedAtTheWorker", nobody_looked_at_the_worker,

@@ -2,6 +2,7 @@
 #include "loader/worker_pool.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "trace/clock.h"
 
@@ -34,20 +35,20 @@ WorkerPool::WorkerPool(std::shared_ptr<LoaderParts> parts)
       zygote_(child_setup(*parts_, mailboxes_)) {
   workers_.resize(static_cast<size_t>(train_ds().num_workers));
   retired_traces_.resize(workers_.size());
-  for (int worker = 0; worker < train_ds().num_workers; ++worker) {
-    spawn(worker, 0, trace::monotonic_ns());
+}
+
+// In the watch's first turn: only now anybody can hear the zygote's answers.
+void WorkerPool::spawn_first(uint64_t now_ns) {
+  for (int worker = 0; worker < train_ds().num_workers && !parts_->failed; ++worker) {
+    spawn(worker, 0, now_ns);
   }
 }
 
 uint64_t WorkerPool::act(uint64_t now_ns, uint64_t paused_ns, trace::Writer& trace) {
   trace_ = &trace;
   parts_->delivery.saw_watch(now_ns);
+  if (!std::exchange(has_acted_, true)) spawn_first(now_ns);
   if (parts_->failed) return UINT64_MAX;
-  if (!has_acted_) {
-    has_acted_ = true;  // only now anybody can hear the zygote's answers
-    for (const auto& worker : workers_)
-      worker->forgive(now_ns - std::min(now_ns, worker->since_ns()));
-  }
   for (const Workers* group : {&workers_, &dying_}) {
     for (const auto& worker : *group) worker->forgive(paused_ns);
   }
@@ -104,11 +105,12 @@ bool WorkerPool::set_wake_marks() {
 }
 
 void WorkerPool::finish(trace::Writer& trace) {
+  if (has_lost_zygote_) return;  // it reports nothing; its workers die with it
   const uint64_t span_ns = guards().shutdown_deadline_ms * kMs * 3 / 4;
   const std::vector<ZygoteReport> exits = zygote_.finish(trace::monotonic_ns() + span_ns);
   for (const Workers* group : {&workers_, &dying_}) {
     for (const auto& worker : *group) {
-      if (worker == nullptr) continue;  // it could not be spawned: that was the end
+      if (worker == nullptr) continue;  // never spawned: the pool failed before
       const bool ended = std::any_of(exits.begin(), exits.end(), [&](const ZygoteReport& report) {
         return report.pid == worker->pid();
       });

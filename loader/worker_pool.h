@@ -63,6 +63,7 @@ class WorkerPool : public WatchDuty {
   void end_quarantines();
 
   // Workers (worker_pool_workers.cc).
+  void spawn_first(uint64_t now_ns);
   void spawn(int worker, int generation, uint64_t now_ns);
   void replace(RemoteWorker& former, uint64_t now_ns);
   void retire_all(uint64_t now_ns);
@@ -98,6 +99,7 @@ class WorkerPool : public WatchDuty {
   Workers dying_;
   int respawns_ = 0;
   bool has_acted_ = false;
+  bool has_lost_zygote_ = false;
   std::vector<std::string> retired_traces_;  // by worker: of the last one that its epoch used up
 
   uint64_t serial_ = 0;

@@ -14,6 +14,8 @@
 #include <ATen/core/TensorBody.h>
 
 #include "loader/loader.h"
+#include "loader/loader_parts.h"
+#include "loader/worker_pool.h"
 #include "trace/clock.h"
 #include "trace/errors.h"
 #include "trace/process_state.h"
@@ -284,7 +286,7 @@ TEST_F(WorkerPoolTest, WorkersThatAreKilledOrStoppedWhileIdleCostNothing) {
 
 TEST_F(WorkerPoolTest, AZygoteThatIsStoppedIsLostAndItsWorkersAreNotCalledDeaf) {
   spec_.config.guards.collective_deadline_ms = 1'000;
-  const auto loader = make(1, nothing, 4'000);
+  auto loader = make(1, nothing, 4'000);
   loader->start_epoch(loader->plan(0));
   loader->next();
   const int zygote = children_of(getpid()).at(0);
@@ -293,8 +295,8 @@ TEST_F(WorkerPoolTest, AZygoteThatIsStoppedIsLostAndItsWorkersAreNotCalledDeaf) 
   kill(worker, SIGKILL);
   EXPECT_THROW(while (true) epoch(*loader), LoaderFatal);
   EXPECT_EQ(fatals_.at(0).code, ExitCode::kZygoteLost);
+  loader.reset();
   EXPECT_THAT(incidents(Event::kUnkillable), IsEmpty());
-  kill(zygote, SIGCONT);
 }
 
 TEST_F(WorkerPoolTest, AnEarlyObservationIsWrittenOnce) {
@@ -508,6 +510,71 @@ TEST_F(WorkerPoolTest, ALostZygoteStopsTheJob) {
   EXPECT_THROW(while (true) epoch(*loader), LoaderFatal);
   EXPECT_EQ(fatals_.at(0).code, ExitCode::kZygoteLost);
   EXPECT_THAT(incidents(Event::kLost).at(0).text, HasSubstr("zygote"));
+}
+
+// The only worker of a loader; the zygote is this process's only child.
+int only_worker() { return children_of(children_of(getpid()).at(0)).at(0); }
+
+TEST_F(WorkerPoolTest, AnIdleWorkerThatIsKilledCostsNoSample) {
+  spec_.config.guards.item_deadline_ms = 20'000;
+  spec_.config.guards.observe_after_ms = 50;
+  std::vector<Seen> clean;
+  {
+    const auto loader = make(1, nothing);
+    clean = epoch(*loader, 1);
+  }
+  const auto loader = make(1, nothing);
+  epoch(*loader);
+  const int worker = only_worker();
+  kill(worker, SIGSTOP);
+  loader->start_epoch(loader->plan(1));
+  while (incidents(Event::kObservation).empty()) std::this_thread::yield();  // it was given items
+  kill(worker, SIGKILL);
+  std::vector<Seen> got;
+  while (const auto batch = loader->next()) got.push_back(seen(*batch));
+  EXPECT_EQ(got, clean);
+  EXPECT_EQ(loader->dummies_total(), 0);
+  EXPECT_EQ(incidents(Event::kWorkerExited).size(), 1u);
+}
+
+TEST_F(WorkerPoolTest, AnIdleWorkerThatIsStoppedIsReplacedAndCostsNoSample) {
+  std::vector<Seen> clean;
+  {
+    const auto loader = make(1, nothing);
+    clean = epoch(*loader, 1);
+  }
+  const auto loader = make(1, nothing);
+  epoch(*loader);
+  kill(only_worker(), SIGSTOP);
+  EXPECT_EQ(epoch(*loader, 1), clean);
+  EXPECT_EQ(loader->dummies_total(), 0);
+  EXPECT_THAT(incidents(Event::kObservation).at(0).text, HasSubstr("state=T"));
+  EXPECT_EQ(incidents(Event::kKilledByWatch).size(), 1u);
+}
+
+TEST_F(WorkerPoolTest, ASpawnIsAnsweredBeforePeersLosePatience) {
+  spec_.config.guards.collective_deadline_ms = 2'000;
+  spec_.config.train_ds.num_workers = 1;
+  spec_.dataset = [] { return std::make_unique<CountingDataset>(42); };
+  spec_.featurizer = [] { return std::make_unique<ActingFeaturizer>(nothing); };
+  WorkerPool pool(std::make_shared<LoaderParts>(spec_));
+  kill(children_of(getpid()).at(0), SIGSTOP);
+  const uint64_t begin_ns = trace::monotonic_ns();
+  for (const uint64_t ms : {0, 900}) pool.act(begin_ns + ms * 1'000'000, 0, trace_);
+  EXPECT_THAT(fatals_, IsEmpty());
+  pool.act(begin_ns + 1'100'000'000, 0, trace_);
+  ASSERT_EQ(fatals_.size(), 1u);
+  EXPECT_EQ(fatals_[0].code, ExitCode::kZygoteLost);
+}
+
+TEST_F(WorkerPoolTest, APauseBeforeTheWatchsFirstTurnIsNobodysDelay) {
+  spec_.config.train_ds.num_workers = 1;
+  spec_.dataset = [] { return std::make_unique<CountingDataset>(42); };
+  spec_.featurizer = [] { return std::make_unique<ActingFeaturizer>(nothing); };
+  WorkerPool pool(std::make_shared<LoaderParts>(spec_));
+  kill(children_of(getpid()).at(0), SIGSTOP);  // so that no answer comes before the turn
+  pool.act(trace::monotonic_ns() + 60'000'000'000, 0, trace_);
+  EXPECT_THAT(fatals_, IsEmpty());
 }
 
 // Runs `body` in a child of its own; its wait status.

@@ -154,6 +154,7 @@ void WorkerPool::check_zygote(uint64_t now_ns) {
 }
 
 void WorkerPool::zygote_is_lost(const std::string& how) {
+  has_lost_zygote_ = true;
   lost("zygote: the process that forks workers " + how);
   fatal(ExitCode::kZygoteLost, "the process that forks workers " + how);
 }

@@ -137,15 +137,21 @@ void mix_down(const std::vector<float>& interleaved, int channels, std::vector<f
 // Full scale of 16 bit, written as float, and as much again: what is louder overflows in the features.
 constexpr float kLoudest = 65'536;
 
-float peak_of(const std::vector<float>& samples) {
-  float peak = 0;
-  for (const float sample : samples) peak = std::max(peak, std::abs(sample));
-  return peak;
-}
-
-bool may_hold_nan(const SF_INFO& info) {
+bool may_hold_any_number(const SF_INFO& info) {
   const int kind = info.format & SF_FORMAT_SUBMASK;
   return kind == SF_FORMAT_FLOAT || kind == SF_FORMAT_DOUBLE;
+}
+
+void check_level(const std::vector<float>& decoded, const AudioSegment& segment) {
+  if (all_within(kLoudest, decoded.data(), decoded.size())) return;
+  if (!all_finite(decoded.data(), decoded.size())) {
+    refuse(BadItem::kNotFinite, segment, "NaN or infinite samples");
+  }
+  const auto too_loud = std::find_if(decoded.begin(), decoded.end(),
+                                     [](float value) { return std::abs(value) > kLoudest; });
+  char text[64];
+  std::snprintf(text, sizeof text, "a sample of %g: no audio is that loud", *too_loud);
+  refuse(BadItem::kWrongFormat, segment, text);
 }
 
 }  // namespace
@@ -166,30 +172,18 @@ void AudioReader::read(const AudioSegment& segment, AudioUse use, Waveform& out,
   if (start > 0) sf_seek(sound.get(), start, SEEK_SET);
   out.sample_rate_hz = info.samplerate;
   out.samples.resize(static_cast<size_t>(wanted));
-  sf_count_t got = 0;
-  if (info.channels == 1) {
-    got = sf_readf_float(sound.get(), out.samples.data(), wanted);
-  } else {
-    interleaved_.resize(static_cast<size_t>(wanted * info.channels));
-    got = sf_readf_float(sound.get(), interleaved_.data(), wanted);
-    mix_down(interleaved_, info.channels, out.samples);
-  }
+  std::vector<float>& decoded = info.channels == 1 ? out.samples : interleaved_;
+  decoded.resize(static_cast<size_t>(wanted * info.channels));
+  const sf_count_t got = sf_readf_float(sound.get(), decoded.data(), wanted);
   if (file_.error() != 0) refuse(BadItem::kUnreadable, segment, std::strerror(file_.error()));
   if (got != wanted || file_.was_cut()) {
     refuse(BadItem::kTruncated, segment,
            "decoded " + std::to_string(got) + " of " + std::to_string(wanted) + " declared frames");
   }
-  if (finite_check_ == FiniteCheck::kReject && may_hold_nan(info) &&
-      !all_finite(out.samples.data(), out.samples.size())) {
-    refuse(BadItem::kNotFinite, segment, "NaN or infinite samples");
+  if (finite_check_ == FiniteCheck::kReject && may_hold_any_number(info)) {
+    check_level(decoded, segment);  // of each channel: the mean may hide it
   }
-  if (finite_check_ == FiniteCheck::kReject && may_hold_nan(info)) {
-    const float peak = peak_of(out.samples);
-    if (peak > kLoudest) {
-      refuse(BadItem::kWrongFormat, segment,
-             "a sample of " + std::to_string(peak) + ": no audio is that loud");
-    }
-  }
+  if (info.channels > 1) mix_down(decoded, info.channels, out.samples);
   file_.close();
   if (use == AudioUse::kNoise) return;
   trace.record(trace::Event::kAudioLoaded, trace::Stage::kGetitem, info.channels, wanted);

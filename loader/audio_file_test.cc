@@ -65,6 +65,14 @@ std::string float_wav(float odd_one) {
   for (int i = 0; i < kFrames; ++i) append(body, i == 400 ? odd_one : 0.1f);
   return riff(chunk("fmt ", format(3, 1, kRateHz, 32)) + chunk("data", body));
 }
+std::string two_channels(float left, float right) {
+  std::string body;
+  for (int i = 0; i < kFrames; ++i) {
+    append(body, left);
+    append(body, right);
+  }
+  return riff(chunk("fmt ", format(3, 2, kRateHz, 32)) + chunk("data", body));
+}
 std::string with(size_t at, auto value) {
   std::string bytes = good_wav();
   put(bytes, at, value);
@@ -196,8 +204,12 @@ std::vector<Kind> kinds() {
       {"NaN", float_wav(NAN), kNotFinite},
       {"infinity", float_wav(kInf), kNotFinite},
       {"minus infinity", float_wav(-kInf), kNotFinite},
-      {"louder than any audio", float_wav(1e38f), BadItem::kWrongFormat},
-      {"16 bit written as float", float_wav(32'767.0f), kDecoded},
+      {"16 bits written as float", float_wav(-32768), kDecoded},
+      {"at the limit", float_wav(65536), kDecoded},
+      {"above the limit", float_wav(std::nextafter(65536.0f, kInf)), kWrongFormat},
+      {"below the limit's negative", float_wav(-3e5f), kWrongFormat},
+      {"huge, yet finite", float_wav(1e38f), kWrongFormat},
+      {"huge, gone in the mean", two_channels(1e38f, -1e38f), kWrongFormat},
       {"float", float_wav(0.2f), kDecoded},
       {"twice as long", riff(fmt + chunk("data", pcm() + pcm())), kTooLong},
       {"trailing garbage", good + "garbage", kDecoded},
@@ -221,6 +233,15 @@ TEST_F(AudioFileTest, WhatIsNoFileIsRefused) {
   EXPECT_EQ(refusal({"/dev/zero", 1}), BadItem::kUnreadable);
   fs::create_symlink("/nowhere", folder_ + "/dangling");
   EXPECT_EQ(refusal({folder_ + "/dangling", 1}), BadItem::kMissing);
+}
+
+TEST_F(AudioFileTest, SaysHowLoudALevelIsThatNoAudioHas) {
+  EXPECT_THAT(
+      [&] {
+        read({write(float_wav(-1e38f)), kDurationS});
+      },
+      ::testing::ThrowsMessage<ItemError>(
+          ::testing::HasSubstr("a sample of -1e+38: no audio is that loud")));
 }
 
 TEST_F(AudioFileTest, AcceptPassesNaNOn) {

@@ -72,7 +72,7 @@ Section bind(Guards& to) {
   keys.choice("on_bad_item", to.on_bad_item, {"dummy", "rethrow"},
               "What a bad item becomes; rethrow: the job stops at the first one.");
   keys.choice("finite_check", to.finite_check, {"reject", "accept"},
-              "NaN and infinity in samples or features; accept: passed on.");
+              "NaN and infinity in samples or features, samples above 65536; accept: passed on.");
   keys.choice(
       "uneven", to.uneven, {"fail", "pad", "drop", "join"},
       "Ranks with unlike numbers of batches. pad: the short ones repeat their own; drop: all stop "

@@ -1,4 +1,4 @@
-// Are all numbers finite? At memory speed, whatever the compiler may assume of arithmetic.
+// Are all numbers finite, or within a limit? At memory speed, whatever the compiler assumes of arithmetic.
 #pragma once
 
 #include <cstddef>
@@ -6,5 +6,7 @@
 namespace batch71::loader {
 
 bool all_finite(const float* values, size_t count);
+// |value| <= limit for each; NaN and infinity are within no limit. `limit`: positive, finite.
+bool all_within(float limit, const float* values, size_t count);
 
 }  // namespace batch71::loader

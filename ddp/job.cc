@@ -35,7 +35,7 @@ void run_loop(StepLoop& loop, Progress& progress) {
   try {
     loop.run();
   } catch (const UsageError&) {
-    throw;
+    throw;  // all ranks come to it alike
   } catch (const std::exception& error) {
     fail(progress, message_of(error.what()));
   } catch (...) {

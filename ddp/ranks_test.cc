@@ -95,6 +95,35 @@ TEST_F(Ranks, UnevenShardsArePadded) {
   EXPECT_FALSE(lines[2].value("repeat", false));
 }
 
+// One rank's shard is empty: none leaves by itself, and what is to be done is decided by all.
+TEST_F(Ranks, AnEmptyShardTakesPartInTheAgreement) {
+  constexpr int kDisagree = static_cast<int>(ExitCode::kRanksDisagree);
+  constexpr int kUsage = static_cast<int>(ExitCode::kUsage);
+  const std::pair<loader::Uneven, int> endings[] = {
+      {loader::Uneven::kFail, kDisagree},
+      {loader::Uneven::kPad, kDisagree},  // there is nothing to repeat
+      {loader::Uneven::kDrop, kUsage},    // there is nothing left to train on
+      {loader::Uneven::kJoin, 0},
+  };
+  for (const auto& [uneven, code] : endings) {
+    Case empty;
+    empty.sharded = true;
+    empty.sizes = {8, 0};
+    empty.guards().uneven = uneven;
+    EXPECT_THAT(run(empty), Each(code)) << static_cast<int>(uneven);
+  }
+}
+TEST_F(Ranks, NothingToTrainOnIsNoJob) {
+  for (const bool sharded : {false, true}) {
+    Case small;
+    small.sharded = sharded;
+    small.sizes = {1, 1};
+    if (!sharded) small.sizes = {2, 2};
+    small.ds().drop_last = true;
+    EXPECT_THAT(run(small), Each(static_cast<int>(ExitCode::kUsage))) << sharded;
+    EXPECT_TRUE(ledger(0).empty());
+  }
+}
 TEST_F(Ranks, UnevenShardsAreCutToTheShortest) {
   Case uneven;
   uneven.sharded = true;

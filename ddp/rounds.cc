@@ -3,9 +3,12 @@
 
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
+
+#include "trace/errors.h"
 
 namespace batch71::ddp {
 namespace {
@@ -47,7 +50,20 @@ int32_t Rounds::before_epoch(EpochSide mine, loader::EpochPlan& plan) {
   if (const std::string text = disagreement(sides); !text.empty()) disagree(text);
   has_joined_ = false;
   joint_plan_ = joint_plan_digest(sides);
-  return static_cast<int32_t>(even_out(plan, sides));
+  const int64_t batches = even_out(plan, sides);
+  if (batches == 0) refuse_nothing(sides);
+  return static_cast<int32_t>(batches);
+}
+
+// All ranks come here alike.
+void Rounds::refuse_nothing(const std::vector<EpochSide>& sides) {
+  std::vector<int64_t> batches;
+  for (const EpochSide& side : sides) batches.push_back(side.batches);
+  throw UsageError(
+      fmt::format("nothing to train on: the ranks' shards give {} batches, and guards.uneven "
+                  "leaves 0; even out the shards, lower batch_size or set "
+                  "drop_last: false",
+                  fmt::join(batches, ", ")));
 }
 
 int64_t Rounds::even_out(loader::EpochPlan& plan, const std::vector<EpochSide>& sides) {
@@ -59,6 +75,7 @@ int64_t Rounds::even_out(loader::EpochPlan& plan, const std::vector<EpochSide>& 
   switch (guards_.uneven) {
     case loader::Uneven::kFail: disagree(text);
     case loader::Uneven::kPad:
+      if (least->batches == 0) disagree(text);  // there is nothing to repeat
       loader::extend(plan, most->batches);
       progress_.trace().incident(Event::kPadded, Stage::kAgree, text, plan.batches_repeated);
       break;

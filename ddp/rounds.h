@@ -26,7 +26,7 @@ class Rounds {
   Rounds(Collectives& collectives, Progress& progress, const loader::Guards& guards);
 
   // Everything but the plan is given in `mine`. Evens out the plan as guards.uneven says; returns the
-  // batches of the rank that has the most.
+  // batches of the rank that has the most. UsageError, on all ranks: no batch is left.
   int32_t before_epoch(EpochSide mine, loader::EpochPlan& plan);
   // Over all ranks.
   struct Sums {
@@ -48,6 +48,7 @@ class Rounds {
 
  private:
   int64_t even_out(loader::EpochPlan& plan, const std::vector<EpochSide>& sides);
+  [[noreturn]] static void refuse_nothing(const std::vector<EpochSide>& sides);
   void join_after(int64_t batches, const std::string& why);
   [[noreturn]] void end_apart(StepSide mine);
   [[noreturn]] void disagree(const std::string& text);

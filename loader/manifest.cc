@@ -96,7 +96,7 @@ class LineParser {
   std::string where_;
 };
 
-std::vector<Line> read_lines(const std::string& path, const ManifestLimits& limits) {
+std::vector<Line> read_lines(const std::string& path) {
   std::error_code failed;
   std::ifstream file(path);
   if (!file || !fs::is_regular_file(path, failed)) {
@@ -108,13 +108,7 @@ std::vector<Line> read_lines(const std::string& path, const ManifestLimits& limi
   for (std::string text; std::getline(file, text);) {
     ++number;
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
-    Line line = LineParser(absolute, number).parse(text);
-    const bool fits =
-        line.duration_s >= limits.min_duration_s && line.duration_s <= limits.max_duration_s;
-    if (fits) lines.push_back(std::move(line));
-  }
-  if (lines.empty()) {
-    throw UsageError(path + ": the manifest has no sample within min_duration and max_duration");
+    lines.push_back(LineParser(absolute, number).parse(text));
   }
   return lines;
 }
@@ -122,7 +116,7 @@ std::vector<Line> read_lines(const std::string& path, const ManifestLimits& limi
 }  // namespace
 
 Manifest::Manifest(const std::string& path, const ManifestLimits& limits) {
-  const std::vector<Line> lines = read_lines(path, limits);
+  std::vector<Line> lines = read_lines(path);
   std::map<std::string, int64_t> labels;
   for (const Line& line : lines) {
     if (line.label) labels[*line.label] = 0;
@@ -132,6 +126,12 @@ Manifest::Manifest(const std::string& path, const ManifestLimits& limits) {
   for (auto& [text, position] : labels) {
     position = next_label++;
     labels_digest.add(text);
+  }
+  std::erase_if(lines, [&limits](const Line& line) {
+    return line.duration_s < limits.min_duration_s || line.duration_s > limits.max_duration_s;
+  });
+  if (lines.empty() && !limits.may_be_empty) {
+    throw UsageError(path + ": the manifest has no sample within min_duration and max_duration");
   }
 
   Digest digest;

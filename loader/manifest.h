@@ -18,11 +18,12 @@ namespace batch71::loader {
 struct ManifestLimits {
   double min_duration_s = 0;
   double max_duration_s = 1e9;
+  bool may_be_empty = false;  // a rank's shard: what that means is for all ranks to decide
 };
 
 class Manifest {
  public:
-  // Entries outside of the limits are left out.
+  // Entries outside of the limits are left out; their labels still count.
   Manifest(const std::string& path, const ManifestLimits& limits);
 
   int64_t size() const;
@@ -31,7 +32,7 @@ class Manifest {
   // Where in the file the sample starts; has_offset: the entry is a segment of a longer file.
   double offset_s(int64_t index) const;
   bool has_offset(int64_t index) const;
-  // Position in the sorted list of distinct labels, -1 for none.
+  // Position in the sorted list of distinct labels of all entries, -1 for none.
   int64_t label(int64_t index) const;
   int64_t num_labels() const;
   // Digest of all entries; of the labels alone, which must agree even between shards.

@@ -97,6 +97,24 @@ TEST_F(ManifestTest, AChangedFileChangesNothing) {
   EXPECT_EQ(manifest.audio_path(0), folder_ + "/a");
 }
 
+TEST_F(ManifestTest, OnlyAShardMayBeEmpty) {
+  std::ofstream(folder_ + "/s0.json")
+      << "{\"audio_filepath\": \"a.wav\", \"duration\": 9, \"label\": \"en\"}\n";
+  std::ofstream(folder_ + "/s1.json")
+      << "{\"audio_filepath\": \"a.wav\", \"duration\": 1, \"label\": \"en\"}\n";
+  Config config;
+  config.train_ds.max_duration = 5;
+  config.train_ds.manifest_filepath = folder_ + "/s0.json";
+  EXPECT_THAT([&] { manifest_dataset_factory(config, 0); },
+              ::testing::ThrowsMessage<UsageError>(
+                  AllOf(HasSubstr("s0.json"), HasSubstr("no sample"), HasSubstr("max_duration"))));
+  config.train_ds.manifest_filepath = folder_ + "/s{rank}.json";
+  const auto empty = manifest_dataset_factory(config, 0)();
+  EXPECT_EQ(empty->size(), 0);
+  // Of what is left out the labels still count, so that the ranks agree on the classes.
+  EXPECT_EQ(empty->digest(), manifest_dataset_factory(config, 1)()->digest());
+}
+
 TEST_F(ManifestTest, ShardsAreNamedByRankAndAgreeOnLabelsOnly) {
   for (const int rank : {0, 1}) {
     std::ofstream(folder_ + "/s" + std::to_string(rank) + ".json")

@@ -53,7 +53,7 @@ DatasetFactory manifest_dataset_factory(const Config& config, int rank) {
   const size_t field = path.find(kRankField);
   const bool is_shard = field != std::string::npos;
   if (is_shard) path.replace(field, kRankField.size(), std::to_string(rank));
-  const ManifestLimits limits{config.train_ds.min_duration, config.train_ds.max_duration};
+  const ManifestLimits limits{config.train_ds.min_duration, config.train_ds.max_duration, is_shard};
   const auto manifest = std::make_shared<const Manifest>(path, limits);
   return [manifest, config, is_shard] {
     return std::make_unique<ManifestDataset>(manifest, config, is_shard);

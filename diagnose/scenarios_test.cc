@@ -485,6 +485,7 @@ Verdict recovered(Verdict verdict) {
   return verdict;
 }
 
+Verdict evened_out() { return recovered(of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree)); }
 Verdict idle_worker(Kind kind) {
   Verdict verdict = recovered(of_rank(kind, 1, 71, Stage::kQueueWait));
   verdict.worker = 0;
@@ -564,10 +565,8 @@ const std::vector<Scenario>& scenarios() {
       {"MainThrew", main_threw, of_rank(Kind::kRankExited, 1, 71, Stage::kForward)},
       {"AllWait", all_wait, of_rank(Kind::kCollectiveStuck, -1, 71, Stage::kAllreduce, false)},
       {"ShardsUneven", shards_uneven, of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree)},
-      {"ShardsPadded", shards_padded,
-       recovered(of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree))},
-      {"ShardsJoined", shards_joined,
-       recovered(of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree))},
+      {"ShardsPadded", shards_padded, evened_out()},
+      {"ShardsJoined", shards_joined, evened_out()},
       {"StreamRanDry", stream_ran_dry,
        recovered(of_rank(Kind::kShardsUneven, 1, 71, Stage::kAgree))},
       {"RanksDisagree", ranks_disagree, of_rank(Kind::kRanksDisagree, 1, -1, Stage::kAgree)},

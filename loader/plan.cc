@@ -47,7 +47,7 @@ struct Dealer {
 std::vector<int64_t> evened_out(const SamplerSpec& spec, int32_t epoch, const Dealer& dealer) {
   std::vector<int64_t> order = all_indices(spec, epoch);
   const size_t size = order.size();
-  if (size < dealer.ranks) {
+  if (size < dealer.ranks && !spec.sharded) {
     throw UsageError("the manifest has " + std::to_string(size) + " samples for " +
                      std::to_string(dealer.ranks) + " ranks; start fewer ranks");
   }
@@ -152,7 +152,8 @@ void refuse_if_empty(const EpochPlan& plan, const SamplerSpec& spec) {
   if (!plan.batches.empty() || spec.sharded) return;
   throw UsageError("drop_last: the manifest's " + std::to_string(spec.dataset_size) +
                    " samples make no full batch of " + std::to_string(spec.batch_size) + " on " +
-                   std::to_string(spec.world_size) + " ranks; lower batch_size");
+                   std::to_string(spec.world_size) +
+                   " ranks; lower batch_size or set drop_last: false");
 }
 
 void truncate(EpochPlan& plan, int64_t num_batches) {

@@ -48,6 +48,15 @@ TEST(Plan, AShardIsNotDivided) {
   EXPECT_THAT(sampler_indices(spec, 0), ElementsAre(0, 1, 2, 3));
 }
 
+TEST(Plan, AnEmptyShardHasAPlanWithoutBatches) {
+  SamplerSpec spec;
+  spec.world_size = 2;
+  spec.sharded = true;
+  const EpochPlan plan = make_plan(spec, 0);
+  EXPECT_TRUE(plan.batches.empty());
+  EXPECT_NO_THROW(refuse_if_empty(plan, spec));
+}
+
 TEST(Plan, RefusesMoreRanksThanSamples) {
   const SamplerSpec spec{.dataset_size = 3, .world_size = 4};
   EXPECT_THROW(make_plan(spec, 0), UsageError);

@@ -1,5 +1,5 @@
 # Compiler flags, sanitizers, ccache and mold where they are present.
-option(BATCH71_SANITIZE "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
+set(BATCH71_SANITIZE "" CACHE STRING "What -fsanitize= is given: `address,undefined`, `thread`, or nothing")
 
 add_library(batch71_options INTERFACE)
 target_include_directories(batch71_options INTERFACE ${CMAKE_SOURCE_DIR})
@@ -7,8 +7,12 @@ target_compile_options(batch71_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wconversion -Wno-sign-conversion -Werror
   -fno-omit-frame-pointer)
 if(BATCH71_SANITIZE)
-  target_compile_options(batch71_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all)
-  target_link_options(batch71_options INTERFACE -fsanitize=address,undefined)
+  target_compile_options(batch71_options INTERFACE -fsanitize=${BATCH71_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(batch71_options INTERFACE -fsanitize=${BATCH71_SANITIZE})
+  # It knows no fences. Those of the trace are for readers in other processes, which it cannot see.
+  if(BATCH71_SANITIZE STREQUAL "thread")
+    target_compile_options(batch71_options INTERFACE -Wno-tsan)
+  endif()
 endif()
 
 find_program(CCACHE_PROGRAM ccache)

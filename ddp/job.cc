@@ -30,12 +30,20 @@ std::string message_of(const std::string& what) {
   progress.watch().leave(ExitCode::kFailure, what);
 }
 
-void run_loop(StepLoop& loop, Progress& progress) {
+// What is refused is refused by all ranks, or none can go on: who comes to it later is told why.
+void tell_refusal(Progress& progress, const UsageError& error) {
+  progress.trace().incident(trace::Event::kEnding, progress.trace().stage(), error.what(),
+                            static_cast<int64_t>(ExitCode::kUsage));
+}
+
+template <typename Run>
+void run_loop(Run run, Progress& progress) {
   const loader::ThrowStackScope stacks;
   try {
-    loop.run();
-  } catch (const UsageError&) {
-    throw;  // all ranks come to it alike
+    run();
+  } catch (const UsageError& error) {
+    tell_refusal(progress, error);
+    throw;
   } catch (const std::exception& error) {
     fail(progress, message_of(error.what()));
   } catch (...) {
@@ -76,11 +84,11 @@ ExitCode run_job(const JobConfig& config, const Seams& seams) {
   watch.emplace(env, config.loader.guards, StepWatch::Seams{seams.on_stuck, seams.stop_requested});
   is_watched = true;
   Progress progress(trace, *watch);
-  StepLoop loop(env, config, seams, loader, progress);
-  run_loop(loop, progress);
+  std::optional<StepLoop> loop;
+  run_loop([&] { loop.emplace(env, config, seams, loader, progress).run(); }, progress);
   loader::print_lines(env.rank, "done",
                       fmt::format("{} steps, final loss {:.4f}, {} dummies over all ranks",
-                                  loop.steps(), loop.loss(), loop.dummies()));
+                                  loop->steps(), loop->loss(), loop->dummies()));
   tell_verdict(env, seams);
   return ExitCode::kDone;
 }

@@ -46,7 +46,7 @@ TEST_F(Port, WhoListensLaterIsWaitedFor) {
     poll(nullptr, 0, 50);  // time to be refused; should that not happen, the test is only weaker
     listen_now();
   });
-  EXPECT_TRUE(await_listener("localhost", port(), in_ms(10'000)));
+  EXPECT_TRUE(await_listener("127.0.0.1", port(), in_ms(10'000)));
   late.join();
 }
 

@@ -25,10 +25,7 @@ Collectives meet(const Environment& env, const loader::Guards& guards, const std
   try {
     return Collectives(env, guards.startup_deadline_ms);
   } catch (const UsageError& error) {
-    const std::string line = refusal.empty() ? error.what() : refusal;
-    progress.trace().incident(Event::kEnding, Stage::kSetup, line,
-                              static_cast<int64_t>(ExitCode::kUsage));  // nobody need wait for us
-    throw UsageError(line);
+    throw UsageError(refusal.empty() ? error.what() : refusal);
   } catch (const std::exception& error) {
     progress.watch().symptom(Stage::kSetup, error.what());
   }

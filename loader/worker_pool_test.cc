@@ -27,8 +27,16 @@ namespace user {
 [[gnu::noinline]] void look_up_phoneme() { throw std::runtime_error("no such phoneme"); }
 }  // namespace user
 
+// ThreadSanitizer has a thread of its own in every process, and workers are forked from processes that
+// have one; this ends it. Other builds have no such function, or one that does nothing.
+extern "C" [[gnu::weak]] void __sanitizer_sandbox_on_notify(void*);
+
 namespace batch71::loader {
 namespace {
+
+void end_threads_of_sanitizer() {
+  if (__sanitizer_sandbox_on_notify != nullptr) __sanitizer_sandbox_on_notify(nullptr);
+}
 
 namespace fs = std::filesystem;
 using ::testing::ElementsAre;
@@ -41,7 +49,7 @@ constexpr int kRateHz = 1000;
 // Sample `index` has 20 + index % 7 samples, made of its index.
 class CountingDataset : public Dataset {
  public:
-  explicit CountingDataset(int64_t size) : size_(size) {}
+  explicit CountingDataset(int64_t size) : size_(size) { end_threads_of_sanitizer(); }
   int64_t size() const override { return size_; }
   double duration_s(int64_t index) const override {
     return static_cast<double>(20 + index % 7) / kRateHz;
@@ -131,6 +139,7 @@ std::vector<int> children_of(int pid) {
 class WorkerPoolTest : public ::testing::Test {
  protected:
   void SetUp() override {
+    end_threads_of_sanitizer();
     folder_ = trace::create_run_folder(root_);
     spec_.config.train_ds.batch_size = 4;
     spec_.config.train_ds.sample_rate = kRateHz;

@@ -27,10 +27,10 @@ struct RuleEntry {
 
 // What was seen or said comes before what is inferred from silence, a cause before a symptom.
 constexpr RuleEntry kRules[] = {
-    {disagreements, false}, {losses, false},        {policies, false},     {stuck_items, false},
-    {stuck_steps, false},   {stopped_ranks, false}, {lost_ranks, false},   {missing_ranks, false},
-    {bad_items, false},     {idle_workers, false},  {lagging_items, true}, {lagging_ranks, true},
-    {blameless_wait, true},
+    {disagreements, false}, {losses, false},        {crash_loops, false},   {policies, false},
+    {stuck_items, false},   {stuck_steps, false},   {stopped_ranks, false}, {lost_ranks, false},
+    {missing_ranks, false}, {bad_items, false},     {idle_workers, false},  {lagging_items, true},
+    {lagging_ranks, true},  {blameless_wait, true},
 };
 
 // Earliest first; then by place, so that every reader of the same traces says the same.
@@ -221,6 +221,7 @@ Diagnosis diagnose(const trace::RunTrace& run) {
     std::vector<Verdict> found = entry.rule(facts);
     std::move(found.begin(), found.end(), std::back_inserter(out.verdicts));
   }
+  drop_deaths_of_loops(facts, out.verdicts);
   std::stable_sort(out.verdicts.begin(), out.verdicts.end(), comes_before);
   drop_consequences(out.verdicts);
   name_who_waits(facts, out.verdicts);

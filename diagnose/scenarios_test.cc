@@ -410,6 +410,24 @@ void zygote_lost(RunFolderBuilder& run) {
   rank0_waits(run);
   rank0_loses_peer(run);
 }
+// The other worker has died as well, but not yet so often.
+void crash_loop(RunFolderBuilder& run) {
+  begin_job(run);
+  main_in(run, 1, Event::kFetching, Stage::kFetch);
+  const auto dies = [&run](int64_t index, int worker, int generation) {
+    const trace::Place place{0, 71, index};
+    const int64_t who = worker * 65536 + generation;
+    run.loader_watch(1).incident_at(place, Event::kWorkerExited, Stage::kFeaturize, "", 9, who);
+    run.loader_watch(1).incident_at(place, Event::kDummy, Stage::kFeaturize,
+                                    "reason=worker_lost worker_since_epoch=0 file=/a.wav why=lost",
+                                    9, who);
+  };
+  for (int generation = 0; generation < 4; ++generation) dies(568 + generation, 0, generation);
+  dies(572, 1, 0);
+  run.loader_watch(1).incident_at({0, 71, 571}, Event::kLost, Stage::kFeaturize,
+                                  "crash loop: deaths_in_a_row=4,1", 9, 3);
+  for (int rank : {0, 1}) leave(run, rank, ExitCode::kCrashLoop, "worker 0 died 4 times in a row");
+}
 void workers_starved(RunFolderBuilder& run) {
   begin_job(run);
   main_in(run, 1, Event::kFetching, Stage::kFetch);
@@ -488,6 +506,11 @@ Verdict recovered(Verdict verdict) {
 Verdict evened_out() { return recovered(of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree)); }
 Verdict idle_worker(Kind kind) {
   Verdict verdict = recovered(of_rank(kind, 1, 71, Stage::kQueueWait));
+  verdict.worker = 0;
+  return verdict;
+}
+Verdict of_worker_loop() {
+  Verdict verdict = of_rank(Kind::kCrashLoop, 1, 71, Stage::kFeaturize);
   verdict.worker = 0;
   return verdict;
 }
@@ -572,6 +595,7 @@ const std::vector<Scenario>& scenarios() {
       {"RanksDisagree", ranks_disagree, of_rank(Kind::kRanksDisagree, 1, -1, Stage::kAgree)},
       {"BudgetSpent", budget_spent, of_rank(Kind::kErrorBudgetSpent, -1, 71, Stage::kAgree)},
       {"ZygoteLost", zygote_lost, of_rank(Kind::kZygoteLost, 1, 71, Stage::kFetch)},
+      {"CrashLoop", crash_loop, of_worker_loop()},
       {"WorkersStarved", workers_starved, of_rank(Kind::kWorkersStarved, 1, 71, Stage::kFetch)},
       {"NonFiniteLoss", non_finite_loss, of_rank(Kind::kNonFiniteLoss, 1, 71, Stage::kLoss)},
   };

@@ -17,6 +17,10 @@ constexpr std::string_view kFreshWorkers =
 constexpr std::string_view kNoWorkers =
     "train_ds: num_workers: 0 shows whether it is the worker or the sample";
 
+constexpr std::string_view kWorkersOutput =
+    "look at the workers' output (rank<r>.workers.log in the run folder) and for the out-of-memory "
+    "killer (dmesg); train_ds: num_workers: 0 runs the same code in the rank";
+
 }  // namespace
 
 const std::vector<KindText>& all_kinds() {
@@ -79,6 +83,7 @@ const std::vector<KindText>& all_kinds() {
        "remove the named samples from the manifest, or raise guards: error_budget"},
       {Kind::kZygoteLost, "zygote_lost", "the process that forks workers is gone or stopped",
        "look for the out-of-memory killer (dmesg) and for who sends signals"},
+      {Kind::kCrashLoop, "crash_loop", "every replacement of the worker dies", kWorkersOutput},
       {Kind::kWorkersStarved, "workers_starved",
        "every slot of the batch memory is kept by the program",
        "free batches before asking for more, or copy what is to be kept"},

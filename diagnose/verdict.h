@@ -43,6 +43,7 @@ enum class Kind {
   kRanksDisagree,
   kErrorBudgetSpent,
   kZygoteLost,
+  kCrashLoop,       // every replacement of a worker dies
   kWorkersStarved,  // every slot of the arena is kept by the user
   kNonFiniteLoss,
 };

@@ -34,6 +34,7 @@ Fault loss_nan();
 Fault zygote_sigkill();
 Fault noise_fifo();
 Fault noise_truncated_header();
+Fault worker_crash_loop();
 
 namespace {
 
@@ -65,6 +66,7 @@ constexpr Definition kDefinitions[] = {
     zygote_sigkill,
     noise_fifo,
     noise_truncated_header,
+    worker_crash_loop,
 };
 
 std::vector<Fault> all_of_them() {

@@ -77,6 +77,11 @@ Injection stale_featurizer_does(const Site& site, UserDeed deed) {
       site, {{"at", "featurizer"}, {"indices", site.struck_batch}, {"from_table", true}}, deed);
 }
 
+Injection featurizer_goes_on(const Site& site, UserDeed deed) {
+  return user_code(site, {{"at", "featurizer"}, {"indices", site.from_batch_on}, {"goes_on", true}},
+                   deed);
+}
+
 Injection forward_does(const Site& site, UserDeed deed) {
   return user_code(site, {{"at", "forward"}, {"batch", site.where.batch}}, deed);
 }

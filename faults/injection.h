@@ -31,8 +31,9 @@ struct Site {
   std::string own_config;     // to be the struck rank's, where it gets settings of its own
   std::string strike_log;     // see faults/corpusfs/strike_log.h
   Where where;
-  std::vector<int64_t> struck_batch;  // indices
-  int64_t earlier_uses = 0;           // of the file, by all ranks in the epochs before
+  std::vector<int64_t> struck_batch;   // indices
+  std::vector<int64_t> from_batch_on;  // indices of the struck rank, to the end of the epoch
+  int64_t earlier_uses = 0;            // of the file, by all ranks in the epochs before
   int world_size = 1;
   int batch_size = 1;
 };
@@ -68,6 +69,8 @@ enum class UserDeed {
 Injection featurizer_does(const Site& site, UserDeed deed);
 // At each sample of the struck batch, in a process that lived through an earlier epoch.
 Injection stale_featurizer_does(const Site& site, UserDeed deed);
+// At each sample from the struck batch on, in whatever process, each time anew.
+Injection featurizer_goes_on(const Site& site, UserDeed deed);
 Injection forward_does(const Site& site, UserDeed deed);
 Injection loss_does(const Site& site, UserDeed deed);
 

@@ -145,6 +145,20 @@ std::vector<Verdict> losses(const RunFacts& facts) {
   return out;
 }
 
+std::vector<Verdict> reduced_traces(const RunFacts& facts) {
+  const std::vector<Incident> reduced = facts.of(Event::kTracingReduced);
+  if (reduced.empty()) return {};
+  // What launch says of its own file is asked for only where no rank has a word.
+  const auto of_rank = std::find_if(reduced.begin(), reduced.end(), [&](const Incident& incident) {
+    return facts.rank(incident.rank()) != nullptr;
+  });
+  const Incident& said = of_rank == reduced.end() ? reduced.front() : *of_rank;
+  Verdict verdict = verdict_from(Kind::kTracingReduced, -1, said);
+  verdict.recovered = true;
+  verdict.evidence.push_back(fmt::format("{} trace files are smaller than usual", reduced.size()));
+  return {verdict};
+}
+
 std::vector<Verdict> policies(const RunFacts& facts) {
   std::vector<Verdict> out;
   // The budget is one for all ranks, and all of them end with the same code.

@@ -38,7 +38,8 @@ std::vector<Verdict> blameless_wait(const RunFacts& facts);
 
 // job_rules.cc: what the ranks said themselves.
 std::vector<Verdict> disagreements(const RunFacts& facts);
-std::vector<Verdict> losses(const RunFacts& facts);    // zygote, slots
+std::vector<Verdict> losses(const RunFacts& facts);  // zygote, slots
+std::vector<Verdict> reduced_traces(const RunFacts& facts);
 std::vector<Verdict> policies(const RunFacts& facts);  // error budget, non-finite loss
 
 }  // namespace batch71::diagnose

@@ -436,6 +436,14 @@ void workers_starved(RunFolderBuilder& run) {
   rank0_waits(run);
   rank0_loses_peer(run);
 }
+void tracing_reduced(RunFolderBuilder& run) {
+  begin_job(run);
+  for (int rank : {0, 1}) {
+    run.main(rank).incident_at({}, Event::kTracingReduced, Stage::kSetup,
+                               "trace file of 708 KiB refused: No space left on device");
+    run.main(rank).incident(Event::kDone, Stage::kShutdown);
+  }
+}
 void non_finite_loss(RunFolderBuilder& run) {
   begin_job(run);
   main_in(run, 0, Event::kForwardDone, Stage::kLoss);
@@ -504,9 +512,15 @@ Verdict recovered(Verdict verdict) {
 }
 
 Verdict evened_out() { return recovered(of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree)); }
+Verdict dried_up() { return recovered(of_rank(Kind::kShardsUneven, 1, 71, Stage::kAgree)); }
 Verdict idle_worker(Kind kind) {
   Verdict verdict = recovered(of_rank(kind, 1, 71, Stage::kQueueWait));
   verdict.worker = 0;
+  return verdict;
+}
+Verdict of_small_traces() {
+  Verdict verdict = recovered(of_rank(Kind::kTracingReduced, -1, -1, Stage::kSetup));
+  verdict.epoch = -1;
   return verdict;
 }
 Verdict of_worker_loop() {
@@ -590,13 +604,13 @@ const std::vector<Scenario>& scenarios() {
       {"ShardsUneven", shards_uneven, of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree)},
       {"ShardsPadded", shards_padded, evened_out()},
       {"ShardsJoined", shards_joined, evened_out()},
-      {"StreamRanDry", stream_ran_dry,
-       recovered(of_rank(Kind::kShardsUneven, 1, 71, Stage::kAgree))},
+      {"StreamRanDry", stream_ran_dry, dried_up()},
       {"RanksDisagree", ranks_disagree, of_rank(Kind::kRanksDisagree, 1, -1, Stage::kAgree)},
       {"BudgetSpent", budget_spent, of_rank(Kind::kErrorBudgetSpent, -1, 71, Stage::kAgree)},
       {"ZygoteLost", zygote_lost, of_rank(Kind::kZygoteLost, 1, 71, Stage::kFetch)},
       {"CrashLoop", crash_loop, of_worker_loop()},
       {"WorkersStarved", workers_starved, of_rank(Kind::kWorkersStarved, 1, 71, Stage::kFetch)},
+      {"TracingReduced", tracing_reduced, of_small_traces()},
       {"NonFiniteLoss", non_finite_loss, of_rank(Kind::kNonFiniteLoss, 1, 71, Stage::kLoss)},
   };
   return kScenarios;

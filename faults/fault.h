@@ -14,7 +14,7 @@
 
 namespace batch71::faults {
 
-enum class Family { kData, kIo, kWorker, kStep, kRank, kShards };
+enum class Family { kData, kIo, kWorker, kStep, kRank, kShards, kResources };
 
 // What is struck: one sample on its way, a rank's training step, what it is to train on, or the rank.
 enum class Target { kItem, kStep, kShard, kRank };

@@ -29,6 +29,7 @@ struct Site {
   std::string corpus_folder;  // that a file system of ours can be mounted over: holds seen_file
   std::string manifest_path;  // the user's own
   std::string own_config;     // to be the struck rank's, where it gets settings of its own
+  std::string run_folder;     // where the job writes its traces
   std::string strike_log;     // see faults/corpusfs/strike_log.h
   Where where;
   std::vector<int64_t> struck_batch;   // indices
@@ -51,6 +52,9 @@ Injection watch_open(const Site& site, const std::string& path);
 // Serves corpus_folder by FUSE and does `action` at the epoch's first `op` on seen_file
 // (corpusfs/rules.h).
 Injection serve_corpus(const Site& site, std::string_view op, std::string_view action);
+
+// /dev/shm is full, and the run folder's file system nearly so.
+Injection leave_little_room(const Site& site);
 
 // The struck rank has other settings than the rest; it strikes when that rank reads them.
 Injection give_own_settings(const Site& site, std::map<std::string, std::string> settings);

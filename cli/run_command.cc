@@ -153,11 +153,10 @@ Ended run_struck(const Options& options, const std::string& run_folder, const st
     throw UsageError("--fault is not possible here: " + support.missing);
   launch::Keeper keeper;
   const std::string folder = keeper.make_temporary_folder(fixtures::parent_of_case_folders());
-  fixtures::StagedJob job = fixtures::stage(
-      {folder, config, program_of(options), options.ranks, faults::parse_plan(options.fault)});
+  // What is in the run folder stays, the case folder goes.
+  fixtures::StagedJob job = fixtures::stage({folder, config, program_of(options), options.ranks,
+                                             faults::parse_plan(options.fault), run_folder});
   fmt::print(stderr, "fault: {} at {}\n", options.fault, faults::to_text(*job.where));
-  // These stay, the case folder goes.
-  job.cell.ranks.run_folder = run_folder;
   job.cell.ranks.output_folder = run_folder;
   job.cell.mounts.push_back({run_folder, run_folder});  // should it lie in the corpus
   job.cell.ranks.deadline_ms = -1;  // with guards off it stands still until Ctrl-C

@@ -35,6 +35,7 @@ ExitCode code_after_peer(ExitCode peers_code) {
     case ExitCode::kErrorBudgetSpent:
     case ExitCode::kRanksDisagree:
     case ExitCode::kNonFiniteLoss:
+    case ExitCode::kCrashLoop:
     case ExitCode::kInterrupted: return peers_code;
     default: return ExitCode::kPeerLost;
   }

@@ -42,6 +42,7 @@ TEST(WatchRules, WhoWaitsBlamesAPeerWhoWorksBlamesItself) {
 TEST(WatchRules, WhatRanksAgreedOnEndsAllAlike) {
   EXPECT_EQ(code_after_peer(ExitCode::kErrorBudgetSpent), ExitCode::kErrorBudgetSpent);
   EXPECT_EQ(code_after_peer(ExitCode::kUsage), ExitCode::kUsage);
+  EXPECT_EQ(code_after_peer(ExitCode::kCrashLoop), ExitCode::kCrashLoop);
   EXPECT_EQ(code_after_peer(ExitCode::kStepStuck), ExitCode::kPeerLost);
   EXPECT_EQ(code_after_peer(ExitCode::kItemStuck), ExitCode::kPeerLost);
 }

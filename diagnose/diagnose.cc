@@ -27,17 +27,18 @@ struct RuleEntry {
 
 // What was seen or said comes before what is inferred from silence, a cause before a symptom.
 constexpr RuleEntry kRules[] = {
-    {disagreements, false}, {losses, false},        {policies, false},     {stuck_items, false},
-    {stuck_steps, false},   {stopped_ranks, false}, {lost_ranks, false},   {missing_ranks, false},
-    {bad_items, false},     {idle_workers, false},  {lagging_items, true}, {lagging_ranks, true},
-    {blameless_wait, true},
+    {disagreements, false}, {losses, false},        {crash_loops, false},    {policies, false},
+    {stuck_items, false},   {stuck_steps, false},   {stopped_ranks, false},  {lost_ranks, false},
+    {missing_ranks, false}, {bad_items, false},     {idle_workers, false},   {lagging_items, true},
+    {lagging_ranks, true},  {blameless_wait, true}, {reduced_traces, false},
 };
 
-// Earliest first; then by place, so that every reader of the same traces says the same.
+// Earliest first, and what the traces lack at last; then by place, so that every reader of the same traces says the same.
 bool comes_before(const Verdict& a, const Verdict& b) {
   const auto key = [](const Verdict& v) {
-    return std::tuple(v.recovered, v.recovered ? v.detected_ns : v.since_ns, v.rank, v.worker,
-                      v.index, static_cast<int>(v.kind));
+    const bool is_of_traces = v.kind == Kind::kTracingReduced;
+    return std::tuple(v.recovered, is_of_traces, v.recovered ? v.detected_ns : v.since_ns, v.rank,
+                      v.worker, v.index, static_cast<int>(v.kind));
   };
   return key(a) < key(b);
 }
@@ -221,6 +222,7 @@ Diagnosis diagnose(const trace::RunTrace& run) {
     std::vector<Verdict> found = entry.rule(facts);
     std::move(found.begin(), found.end(), std::back_inserter(out.verdicts));
   }
+  drop_deaths_of_loops(facts, out.verdicts);
   std::stable_sort(out.verdicts.begin(), out.verdicts.end(), comes_before);
   drop_consequences(out.verdicts);
   name_who_waits(facts, out.verdicts);

@@ -152,6 +152,17 @@ std::vector<Incident> RunFacts::of(Event event) const {
   return out;
 }
 
+std::vector<Incident> RunFacts::endings(ExitCode code) const {
+  std::vector<Incident> out = incidents;
+  std::erase_if(out, [&](const Incident& incident) {
+    const trace::Entry& entry = *incident.entry;
+    const bool speaks =
+        entry.event == trace::Event::kEnding || entry.event == trace::Event::kSymptom;
+    return !speaks || entry.arg0 != static_cast<int>(code) || rank(incident.rank()) == nullptr;
+  });
+  return out;
+}
+
 RunFacts gather(const trace::RunTrace& run) {
   RunFacts facts;
   facts.cut = !run.problems.empty();

@@ -67,6 +67,8 @@ struct RunFacts {
 
   const RankFacts* rank(int rank) const;
   std::vector<Incident> of(trace::Event event) const;
+  // Where ranks say that they end with that code: as a symptom at once, as an ending after the grace.
+  std::vector<Incident> endings(ExitCode code) const;
 };
 
 RunFacts gather(const trace::RunTrace& run);

@@ -18,18 +18,6 @@ using trace::Entry;
 using trace::Event;
 using trace::Stage;
 
-// Where ranks say that they end with that code: as a symptom at once, as an ending after the grace.
-std::vector<Incident> endings(const RunFacts& facts, ExitCode code) {
-  std::vector<Incident> out = facts.incidents;
-  std::erase_if(out, [&](const Incident& incident) {
-    const Entry& entry = *incident.entry;
-    const bool speaks = entry.event == Event::kEnding || entry.event == Event::kSymptom;
-    return !speaks || entry.arg0 != static_cast<int>(code) ||
-           facts.rank(incident.rank()) == nullptr;
-  });
-  return out;
-}
-
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
@@ -85,7 +73,7 @@ int64_t usual_count(const std::map<int, Incident>& sides) {
 
 // Where the verdict of the agreement itself is missing: from what each rank said to it.
 std::vector<Verdict> inferred_disagreement(const RunFacts& facts) {
-  const std::vector<Incident> ended = endings(facts, ExitCode::kRanksDisagree);
+  const std::vector<Incident> ended = facts.endings(ExitCode::kRanksDisagree);
   const std::map<int, Incident> sides = unlike_batch_counts(facts);
   const bool mended = !facts.of(Event::kPadded).empty() || !facts.of(Event::kDropped).empty() ||
                       !facts.of(Event::kJoined).empty();
@@ -151,10 +139,24 @@ std::vector<Verdict> losses(const RunFacts& facts) {
     if (contains(lost.entry->text, "zygote")) add(Kind::kZygoteLost, lost);
     if (contains(lost.entry->text, "slot")) add(Kind::kWorkersStarved, lost);
   }
-  for (const Incident& ending : endings(facts, ExitCode::kZygoteLost)) {
+  for (const Incident& ending : facts.endings(ExitCode::kZygoteLost)) {
     add(Kind::kZygoteLost, ending);
   }
   return out;
+}
+
+std::vector<Verdict> reduced_traces(const RunFacts& facts) {
+  const std::vector<Incident> reduced = facts.of(Event::kTracingReduced);
+  if (reduced.empty()) return {};
+  // What launch says of its own file is asked for only where no rank has a word.
+  const auto of_rank = std::find_if(reduced.begin(), reduced.end(), [&](const Incident& incident) {
+    return facts.rank(incident.rank()) != nullptr;
+  });
+  const Incident& said = of_rank == reduced.end() ? reduced.front() : *of_rank;
+  Verdict verdict = verdict_from(Kind::kTracingReduced, -1, said);
+  verdict.recovered = true;
+  verdict.evidence.push_back(fmt::format("{} trace files are smaller than usual", reduced.size()));
+  return {verdict};
 }
 
 std::vector<Verdict> policies(const RunFacts& facts) {
@@ -166,10 +168,10 @@ std::vector<Verdict> policies(const RunFacts& facts) {
   });
   if (budget != lost.end()) {
     out.push_back(verdict_from(Kind::kErrorBudgetSpent, -1, *budget));
-  } else if (const auto ended = endings(facts, ExitCode::kErrorBudgetSpent); !ended.empty()) {
+  } else if (const auto ended = facts.endings(ExitCode::kErrorBudgetSpent); !ended.empty()) {
     out.push_back(verdict_from(Kind::kErrorBudgetSpent, -1, ended.front()));
   }
-  if (const auto ended = endings(facts, ExitCode::kNonFiniteLoss); !ended.empty()) {
+  if (const auto ended = facts.endings(ExitCode::kNonFiniteLoss); !ended.empty()) {
     out.push_back(
         verdict_from(Kind::kNonFiniteLoss, rank_of_non_finite_loss(facts), ended.front()));
     out.back().stage = Stage::kLoss;

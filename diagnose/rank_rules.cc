@@ -125,7 +125,7 @@ bool others_are_in_trouble(const RunFacts& facts, int rank) {
 // Codes that say themselves what happened, or that it happened elsewhere.
 bool is_explained(int code) {
   return (code >= static_cast<int>(ExitCode::kErrorBudgetSpent) &&
-          code <= static_cast<int>(ExitCode::kStepStuck)) ||
+          code <= static_cast<int>(ExitCode::kCrashLoop)) ||
          code == static_cast<int>(ExitCode::kInterrupted);
 }
 

@@ -23,6 +23,11 @@ std::vector<Verdict> lagging_items(const RunFacts& facts);  // not observed: who
 // worker_rule.cc
 std::vector<Verdict> idle_workers(const RunFacts& facts);  // that went and cost no sample
 
+// crash_loop_rule.cc
+std::vector<Verdict> crash_loops(const RunFacts& facts);  // every replacement of a worker died
+// They are one verdict's evidence.
+void drop_deaths_of_loops(const RunFacts& facts, std::vector<Verdict>& verdicts);
+
 // rank_rules.cc: ranks.
 std::vector<Verdict> stuck_steps(const RunFacts& facts);  // forward, loss, backward, ...
 std::vector<Verdict> stopped_ranks(const RunFacts& facts);
@@ -33,7 +38,8 @@ std::vector<Verdict> blameless_wait(const RunFacts& facts);
 
 // job_rules.cc: what the ranks said themselves.
 std::vector<Verdict> disagreements(const RunFacts& facts);
-std::vector<Verdict> losses(const RunFacts& facts);    // zygote, slots
+std::vector<Verdict> losses(const RunFacts& facts);  // zygote, slots
+std::vector<Verdict> reduced_traces(const RunFacts& facts);
 std::vector<Verdict> policies(const RunFacts& facts);  // error budget, non-finite loss
 
 }  // namespace batch71::diagnose

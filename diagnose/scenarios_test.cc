@@ -410,6 +410,24 @@ void zygote_lost(RunFolderBuilder& run) {
   rank0_waits(run);
   rank0_loses_peer(run);
 }
+// The other worker has died as well, but not yet so often.
+void crash_loop(RunFolderBuilder& run) {
+  begin_job(run);
+  main_in(run, 1, Event::kFetching, Stage::kFetch);
+  const auto dies = [&run](int64_t index, int worker, int generation) {
+    const trace::Place place{0, 71, index};
+    const int64_t who = worker * 65536 + generation;
+    run.loader_watch(1).incident_at(place, Event::kWorkerExited, Stage::kFeaturize, "", 9, who);
+    run.loader_watch(1).incident_at(place, Event::kDummy, Stage::kFeaturize,
+                                    "reason=worker_lost worker_since_epoch=0 file=/a.wav why=lost",
+                                    9, who);
+  };
+  for (int generation = 0; generation < 4; ++generation) dies(568 + generation, 0, generation);
+  dies(572, 1, 0);
+  run.loader_watch(1).incident_at({0, 71, 571}, Event::kLost, Stage::kFeaturize,
+                                  "crash loop: deaths_in_a_row=4,1", 9, 3);
+  for (int rank : {0, 1}) leave(run, rank, ExitCode::kCrashLoop, "worker 0 died 4 times in a row");
+}
 void workers_starved(RunFolderBuilder& run) {
   begin_job(run);
   main_in(run, 1, Event::kFetching, Stage::kFetch);
@@ -417,6 +435,14 @@ void workers_starved(RunFolderBuilder& run) {
   leave(run, 1, ExitCode::kItemStuck, "no slot is free");
   rank0_waits(run);
   rank0_loses_peer(run);
+}
+void tracing_reduced(RunFolderBuilder& run) {
+  begin_job(run);
+  for (int rank : {0, 1}) {
+    run.main(rank).incident_at({}, Event::kTracingReduced, Stage::kSetup,
+                               "trace file of 708 KiB refused: No space left on device");
+    run.main(rank).incident(Event::kDone, Stage::kShutdown);
+  }
 }
 void non_finite_loss(RunFolderBuilder& run) {
   begin_job(run);
@@ -486,8 +512,19 @@ Verdict recovered(Verdict verdict) {
 }
 
 Verdict evened_out() { return recovered(of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree)); }
+Verdict dried_up() { return recovered(of_rank(Kind::kShardsUneven, 1, 71, Stage::kAgree)); }
 Verdict idle_worker(Kind kind) {
   Verdict verdict = recovered(of_rank(kind, 1, 71, Stage::kQueueWait));
+  verdict.worker = 0;
+  return verdict;
+}
+Verdict of_small_traces() {
+  Verdict verdict = recovered(of_rank(Kind::kTracingReduced, -1, -1, Stage::kSetup));
+  verdict.epoch = -1;
+  return verdict;
+}
+Verdict of_worker_loop() {
+  Verdict verdict = of_rank(Kind::kCrashLoop, 1, 71, Stage::kFeaturize);
   verdict.worker = 0;
   return verdict;
 }
@@ -567,12 +604,13 @@ const std::vector<Scenario>& scenarios() {
       {"ShardsUneven", shards_uneven, of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree)},
       {"ShardsPadded", shards_padded, evened_out()},
       {"ShardsJoined", shards_joined, evened_out()},
-      {"StreamRanDry", stream_ran_dry,
-       recovered(of_rank(Kind::kShardsUneven, 1, 71, Stage::kAgree))},
+      {"StreamRanDry", stream_ran_dry, dried_up()},
       {"RanksDisagree", ranks_disagree, of_rank(Kind::kRanksDisagree, 1, -1, Stage::kAgree)},
       {"BudgetSpent", budget_spent, of_rank(Kind::kErrorBudgetSpent, -1, 71, Stage::kAgree)},
       {"ZygoteLost", zygote_lost, of_rank(Kind::kZygoteLost, 1, 71, Stage::kFetch)},
+      {"CrashLoop", crash_loop, of_worker_loop()},
       {"WorkersStarved", workers_starved, of_rank(Kind::kWorkersStarved, 1, 71, Stage::kFetch)},
+      {"TracingReduced", tracing_reduced, of_small_traces()},
       {"NonFiniteLoss", non_finite_loss, of_rank(Kind::kNonFiniteLoss, 1, 71, Stage::kLoss)},
   };
   return kScenarios;

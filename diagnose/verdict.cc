@@ -17,6 +17,16 @@ constexpr std::string_view kFreshWorkers =
 constexpr std::string_view kNoWorkers =
     "train_ds: num_workers: 0 shows whether it is the worker or the sample";
 
+constexpr std::string_view kWhoKills =
+    "look for the out-of-memory killer (dmesg) and for who sends signals";
+constexpr std::string_view kRoom =
+    "make room there (docker run --shm-size), or set BATCH71_TRACE_DIR to a folder that has it; "
+    "the "
+    "training itself needs none";
+constexpr std::string_view kWorkersOutput =
+    "look at the workers' output (rank<r>.workers.log in the run folder) and for the out-of-memory "
+    "killer (dmesg); train_ds: num_workers: 0 runs the same code in the rank";
+
 }  // namespace
 
 const std::vector<KindText>& all_kinds() {
@@ -57,8 +67,7 @@ const std::vector<KindText>& all_kinds() {
       {Kind::kLossStuck, "loss_stuck", "the loss does not come back", "look at the loss"},
       {Kind::kBackwardStuck, "backward_stuck", "backward does not come back",
        "look at the model's backward and its hooks"},
-      {Kind::kRankKilled, "rank_killed", "the rank was killed",
-       "look for the out-of-memory killer (dmesg) and for who sends signals"},
+      {Kind::kRankKilled, "rank_killed", "the rank was killed", kWhoKills},
       {Kind::kRankStopped, "rank_stopped", "the rank is stopped (SIGSTOP or a debugger)",
        "find who stops the rank; kill -CONT resumes it"},
       {Kind::kRankExited, "rank_exited", "the rank left while others were still training",
@@ -78,12 +87,14 @@ const std::vector<KindText>& all_kinds() {
        "more went wrong than the guards allow (error_budget, max_respawns, on_bad_item)",
        "remove the named samples from the manifest, or raise guards: error_budget"},
       {Kind::kZygoteLost, "zygote_lost", "the process that forks workers is gone or stopped",
-       "look for the out-of-memory killer (dmesg) and for who sends signals"},
+       kWhoKills},
+      {Kind::kCrashLoop, "crash_loop", "every replacement of the worker dies", kWorkersOutput},
       {Kind::kWorkersStarved, "workers_starved",
        "every slot of the batch memory is kept by the program",
        "free batches before asking for more, or copy what is to be kept"},
       {Kind::kNonFiniteLoss, "non_finite_loss", "the loss became NaN or infinite",
        "lower the learning rate; guards: finite_check: reject keeps such samples out"},
+      {Kind::kTracingReduced, "tracing_reduced", "traces are shorter: their folder is full", kRoom},
   };
   return kKinds;
 }

@@ -43,8 +43,10 @@ enum class Kind {
   kRanksDisagree,
   kErrorBudgetSpent,
   kZygoteLost,
+  kCrashLoop,       // every replacement of a worker dies
   kWorkersStarved,  // every slot of the arena is kept by the user
   kNonFiniteLoss,
+  kTracingReduced,  // the run folder's file system is (nearly) full
 };
 
 // One finding, with the place where it applies (-1 or empty: does not apply).

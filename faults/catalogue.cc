@@ -34,6 +34,8 @@ Fault loss_nan();
 Fault zygote_sigkill();
 Fault noise_fifo();
 Fault noise_truncated_header();
+Fault worker_crash_loop();
+Fault shm_full();
 
 namespace {
 
@@ -65,6 +67,8 @@ constexpr Definition kDefinitions[] = {
     zygote_sigkill,
     noise_fifo,
     noise_truncated_header,
+    worker_crash_loop,
+    shm_full,
 };
 
 std::vector<Fault> all_of_them() {
@@ -104,6 +108,7 @@ std::string_view name(Family family) {
     case Family::kStep: return "step";
     case Family::kRank: return "rank";
     case Family::kShards: return "shards";
+    case Family::kResources: return "resources";
   }
   return "unknown";
 }

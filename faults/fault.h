@@ -14,7 +14,7 @@
 
 namespace batch71::faults {
 
-enum class Family { kData, kIo, kWorker, kStep, kRank, kShards };
+enum class Family { kData, kIo, kWorker, kStep, kRank, kShards, kResources };
 
 // What is struck: one sample on its way, a rank's training step, what it is to train on, or the rank.
 enum class Target { kItem, kStep, kShard, kRank };
@@ -55,6 +55,8 @@ struct Fault {
   bool holds_its_process = false;
   // Spoiled before the job begins: it strikes in the first epoch, and again in each later one.
   bool is_lasting = false;
+  // From its place on it strikes whoever comes: several times, of which the first one counts.
+  bool strikes_on = false;
   // persistent_workers: false is its remedy: then it does not strike.
   bool spares_fresh_workers = false;
   Needs needs{};

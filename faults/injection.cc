@@ -62,6 +62,13 @@ Injection serve_corpus(const Site& site, std::string_view op, std::string_view a
   return beside_the_job(corpusfs(site, {"--folder", site.corpus_folder, "--rules", rules}));
 }
 
+Injection leave_little_room(const Site& site) {
+  constexpr int64_t kRoomOfRankBytes = int64_t{1} << 20;
+  const std::string room_bytes = std::to_string(site.world_size * kRoomOfRankBytes);
+  return beside_the_job(corpusfs(
+      site, {"--cramped", site.run_folder, "--room-bytes", room_bytes, "--full", "/dev/shm"}));
+}
+
 Injection give_own_settings(const Site& site, std::map<std::string, std::string> settings) {
   Injection injection = watch_open(site, site.own_config);
   injection.own_settings = std::move(settings);
@@ -75,6 +82,11 @@ Injection featurizer_does(const Site& site, UserDeed deed) {
 Injection stale_featurizer_does(const Site& site, UserDeed deed) {
   return user_code(
       site, {{"at", "featurizer"}, {"indices", site.struck_batch}, {"from_table", true}}, deed);
+}
+
+Injection featurizer_goes_on(const Site& site, UserDeed deed) {
+  return user_code(site, {{"at", "featurizer"}, {"indices", site.from_batch_on}, {"goes_on", true}},
+                   deed);
 }
 
 Injection forward_does(const Site& site, UserDeed deed) {

@@ -29,10 +29,12 @@ struct Site {
   std::string corpus_folder;  // that a file system of ours can be mounted over: holds seen_file
   std::string manifest_path;  // the user's own
   std::string own_config;     // to be the struck rank's, where it gets settings of its own
+  std::string run_folder;     // where the job writes its traces
   std::string strike_log;     // see faults/corpusfs/strike_log.h
   Where where;
-  std::vector<int64_t> struck_batch;  // indices
-  int64_t earlier_uses = 0;           // of the file, by all ranks in the epochs before
+  std::vector<int64_t> struck_batch;   // indices
+  std::vector<int64_t> from_batch_on;  // indices of the struck rank, to the end of the epoch
+  int64_t earlier_uses = 0;            // of the file, by all ranks in the epochs before
   int world_size = 1;
   int batch_size = 1;
 };
@@ -51,6 +53,9 @@ Injection watch_open(const Site& site, const std::string& path);
 // (corpusfs/rules.h).
 Injection serve_corpus(const Site& site, std::string_view op, std::string_view action);
 
+// /dev/shm is full, and the run folder's file system nearly so.
+Injection leave_little_room(const Site& site);
+
 // The struck rank has other settings than the rest; it strikes when that rank reads them.
 Injection give_own_settings(const Site& site, std::map<std::string, std::string> settings);
 
@@ -68,6 +73,8 @@ enum class UserDeed {
 Injection featurizer_does(const Site& site, UserDeed deed);
 // At each sample of the struck batch, in a process that lived through an earlier epoch.
 Injection stale_featurizer_does(const Site& site, UserDeed deed);
+// At each sample from the struck batch on, in whatever process, each time anew.
+Injection featurizer_goes_on(const Site& site, UserDeed deed);
 Injection forward_does(const Site& site, UserDeed deed);
 Injection loss_does(const Site& site, UserDeed deed);
 

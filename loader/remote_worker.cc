@@ -8,6 +8,11 @@
 
 namespace batch71::loader {
 
+bool is_deaf_to_sigkill(char state, uint64_t age_ns) {
+  constexpr uint64_t kMs = 1'000'000;
+  return age_ns > (state == 'D' ? kUnkillableAfterMs : kSlowDeathMs) * kMs;
+}
+
 void RemoteWorker::push(const Assignment& assignment, const Request& request, uint64_t now_ns) {
   if (queue_.empty()) {
     head_since_ns_ = now_ns;

@@ -13,6 +13,12 @@
 
 namespace batch71::loader {
 
+inline constexpr uint64_t kUnkillableAfterMs = 200;
+inline constexpr uint64_t kSlowDeathMs = 5'000;
+// Of a living process so long after its SIGKILL: in a sleep that nothing ends (state D), or there at all for
+// too long. In any other state it is on its way out; on a loaded machine, or with much memory, that takes time.
+bool is_deaf_to_sigkill(char state, uint64_t age_ns);
+
 // An item in a mailbox.
 struct Assignment {
   BatchWork* work = nullptr;

@@ -34,6 +34,7 @@ WorkerPool::WorkerPool(std::shared_ptr<LoaderParts> parts)
       mailboxes_(mailbox_count(train_ds())),
       zygote_(child_setup(*parts_, mailboxes_)) {
   workers_.resize(static_cast<size_t>(train_ds().num_workers));
+  deaths_in_a_row_.resize(workers_.size());
   retired_traces_.resize(workers_.size());
 }
 
@@ -82,7 +83,10 @@ uint64_t WorkerPool::next_due(uint64_t now_ns) {
     at(worker->head_since_ns() + parts_->item_deadline_ns());
     at(worker->head_since_ns() + guards().observe_after_ms * kMs);
   }
-  for (const auto& worker : dying_) at(worker->since_ns() + kUnkillableAfterMs * kMs);
+  for (const auto& worker : dying_) {
+    at(worker->since_ns() + kUnkillableAfterMs * kMs);
+    at(worker->since_ns() + kSlowDeathMs * kMs);
+  }
   if (starved_since_ns_ != 0) at(starved_since_ns_ + parts_->item_deadline_ns());
   return due_ns;
 }

@@ -19,8 +19,10 @@
 
 namespace batch71::loader {
 
-inline constexpr uint32_t kQueueDepth = 8;           // items given to a worker at a time
-inline constexpr uint64_t kUnkillableAfterMs = 200;  // alive that long after SIGKILL: deaf
+inline constexpr uint32_t kQueueDepth = 8;  // items given to a worker at a time
+// Of one worker and its replacements, with no sample finished in between: a crash loop. The first death
+// and three replacements: with two workers that is less than a batch of eight.
+inline constexpr int kCrashLoopDeaths = 4;
 // For the zygote to answer a spawn, or to report an end.
 inline constexpr uint64_t kLeastZygotePatienceMs = 500;
 inline constexpr uint64_t kMostZygotePatienceMs = 5'000;
@@ -70,7 +72,8 @@ class WorkerPool : public WatchDuty {
   void hear_zygote(uint64_t now_ns);
   void on_spawned(ZygoteEvent& event, uint64_t now_ns);
   void on_exited(const ZygoteReport& report, uint64_t now_ns);
-  void report_exit(const RemoteWorker& worker, int wait_status);
+  void report_exit(const RemoteWorker& worker, const trace::Place& place, int wait_status);
+  void count_death(const RemoteWorker& worker, const trace::Place& place, int wait_status);
   void keep_newest_trace(const RemoteWorker& retired);
   void check_workers(uint64_t now_ns);
   void check_zygote(uint64_t now_ns);
@@ -100,6 +103,7 @@ class WorkerPool : public WatchDuty {
   int respawns_ = 0;
   bool has_acted_ = false;
   bool has_lost_zygote_ = false;
+  std::vector<int> deaths_in_a_row_;         // by worker: by itself, since it last finished an item
   std::vector<std::string> retired_traces_;  // by worker: of the last one that its epoch used up
 
   uint64_t serial_ = 0;

@@ -8,6 +8,7 @@ namespace batch71::loader {
 
 void WorkerPool::collect(RemoteWorker& worker, uint64_t now_ns) {
   for (const RemoteWorker::Answered& answered : worker.collect(now_ns)) {
+    deaths_in_a_row_[static_cast<size_t>(worker.who().worker)] = 0;
     take_answer(worker, answered.assignment, answered.answer);
   }
 }

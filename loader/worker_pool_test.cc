@@ -335,6 +335,48 @@ TEST_F(WorkerPoolTest, ReplacementsAreLimited) {
   EXPECT_THAT(fatals_.at(0).why, HasSubstr("max_respawns=3"));
 }
 
+TEST_F(WorkerPoolTest, AWorkerWhoseReplacementsDieStopsTheJobBeforeLong) {
+  const auto loader = make(1, [](const ItemId&) { raise(SIGKILL); });
+  EXPECT_THROW(epoch(*loader), LoaderFatal);
+  EXPECT_EQ(fatals_.at(0).code, ExitCode::kCrashLoop);
+  EXPECT_THAT(fatals_.at(0).why, HasSubstr("worker 0 died 4 times in a row"));
+  EXPECT_EQ(loader->dummies_total(), kCrashLoopDeaths);
+  const auto lost = incidents(Event::kLost);
+  ASSERT_EQ(lost.size(), 1u);
+  EXPECT_EQ(lost[0].text, "crash loop: deaths_in_a_row=4");
+  EXPECT_EQ(lost[0].arg0, SIGKILL);
+  EXPECT_EQ(lost[0].stage, trace::Stage::kFeaturize);
+}
+
+TEST_F(WorkerPoolTest, WorkersThatDieOfSomeSamplesAreNoCrashLoop) {
+  spec_.config.train_ds.shuffle = false;
+  spec_.config.guards.max_respawns = 100;
+  const auto loader = make(1, [](const ItemId& id) {
+    if (id.index % kCrashLoopDeaths != 0) raise(SIGKILL);
+  });
+  EXPECT_EQ(epoch(*loader).size(), 11u);
+  EXPECT_EQ(loader->dummies_total(), 31);
+  EXPECT_THAT(fatals_, IsEmpty());
+}
+
+TEST_F(WorkerPoolTest, WorkersThatTheWatchKillsAreNoCrashLoop) {
+  spec_.config.guards.item_deadline_ms = 50;
+  spec_.config.guards.max_respawns = kCrashLoopDeaths + 1;
+  const auto loader = make(1, [](const ItemId&) { block_for_ever(); });
+  EXPECT_THROW(epoch(*loader), LoaderFatal);
+  EXPECT_EQ(fatals_.at(0).code, ExitCode::kErrorBudgetSpent);
+}
+
+TEST(RemoteWorker, WhoIsSlowToDieIsNotDeaf) {
+  constexpr uint64_t kMs = 1'000'000;
+  EXPECT_FALSE(is_deaf_to_sigkill('D', kUnkillableAfterMs * kMs));
+  EXPECT_TRUE(is_deaf_to_sigkill('D', (kUnkillableAfterMs + 1) * kMs));
+  for (const char state : {'R', 'S', 'T'}) {
+    EXPECT_FALSE(is_deaf_to_sigkill(state, 10 * kUnkillableAfterMs * kMs));
+    EXPECT_TRUE(is_deaf_to_sigkill(state, (kSlowDeathMs + 1) * kMs));
+  }
+}
+
 TEST_F(WorkerPoolTest, AnEpochMayBeAbandoned) {
   const std::vector<Seen> clean = clean_epoch();
   const auto loader = make(2, nothing);

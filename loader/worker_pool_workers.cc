@@ -13,10 +13,7 @@ namespace {
 constexpr uint64_t kMs = 1'000'000;
 
 // It ended, and its parent has not buried it.
-bool is_dead(int pid) {
-  const char state = trace::process_state(pid).state;
-  return state == 0 || state == 'Z' || state == 'X';
-}
+bool is_dead(char state) { return state == 0 || state == 'Z' || state == 'X'; }
 
 }  // namespace
 
@@ -82,11 +79,25 @@ void WorkerPool::on_spawned(ZygoteEvent& event, uint64_t now_ns) {
   }
 }
 
-void WorkerPool::report_exit(const RemoteWorker& worker, int wait_status) {
-  const trace::Place place =
-      worker.queue().empty() ? worker.deaf_place : worker.queue().front().place();
+void WorkerPool::report_exit(const RemoteWorker& worker, const trace::Place& place,
+                             int wait_status) {
   const Stage stage = newest_stage(suspect(worker).trace_path);
   trace_->incident_at(place, Event::kWorkerExited, stage, {}, wait_status, worker.code());
+}
+
+// Anybody may lose a worker; whose replacements die before they finish one sample will go on doing so.
+void WorkerPool::count_death(const RemoteWorker& worker, const trace::Place& place,
+                             int wait_status) {
+  const int number = worker.who().worker;
+  const int deaths = ++deaths_in_a_row_[static_cast<size_t>(number)];
+  if (deaths < kCrashLoopDeaths || parts_->failed) return;
+  std::string all;
+  for (const int each : deaths_in_a_row_) all += (all.empty() ? "" : ",") + std::to_string(each);
+  trace_->incident_at(place, Event::kLost, newest_stage(suspect(worker).trace_path),
+                      "crash loop: deaths_in_a_row=" + all, wait_status, worker.code());
+  fatal(ExitCode::kCrashLoop, "worker " + std::to_string(number) + " died " +
+                                  std::to_string(deaths) +
+                                  " times in a row, without finishing a sample in between");
 }
 
 // Of the workers that an epoch used up without an error, only the last one's trace stays: else a run
@@ -110,8 +121,10 @@ void WorkerPool::on_exited(const ZygoteReport& report, uint64_t now_ns) {
   const std::unique_ptr<RemoteWorker> worker = std::move(*found);
   dying_.erase(found);
   collect(*worker, now_ns);
+  const trace::Place place =
+      worker->queue().empty() ? worker->deaf_place : worker->queue().front().place();
   if (!worker->is_expected) {
-    report_exit(*worker, report.wait_status);
+    report_exit(*worker, place, report.wait_status);
   } else if (!worker->has_failed) {
     keep_newest_trace(*worker);
   }
@@ -132,6 +145,9 @@ void WorkerPool::on_exited(const ZygoteReport& report, uint64_t now_ns) {
   }
   give_again(std::move(left));
   mailboxes_.free(report.whose.mailbox);
+  if (!worker->is_expected && !worker->head_is_stuck) {
+    count_death(*worker, place, report.wait_status);
+  }
 }
 
 void WorkerPool::check_workers(uint64_t now_ns) {
@@ -210,7 +226,9 @@ void WorkerPool::check_dying(uint64_t now_ns) {
     const bool late = worker->state() == RemoteWorker::State::kDying && worker->pid() != 0 &&
                       now_ns > worker->since_ns() + kUnkillableAfterMs * kMs;
     if (!late || worker->is_deaf || parts_->failed) continue;
-    if (!is_dead(worker->pid())) {
+    const char state = trace::process_state(worker->pid()).state;
+    if (!is_dead(state)) {
+      if (!is_deaf_to_sigkill(state, now_ns - worker->since_ns())) continue;
       collect(*worker, now_ns);
       on_deaf(*worker);
     } else if (now_ns > worker->since_ns() + zygote_patience_ns()) {

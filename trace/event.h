@@ -91,9 +91,11 @@ enum class Event : uint16_t {
   kSymptom = 110,  // a collective failed or is past its deadline; text: the exception or "deadline"
   kVerdict = 111,  // text: the verdict line that this rank prints
   kEnding = 112,   // arg0: exit code; text: why
-  kRankEnded = 113,       // launch: arg0: wait status, arg1: rank
-  kRankStarted = 114,     // launch: arg0: pid, arg1: rank
-  kLost = 115,            // text: what this rank has lost (zygote, slots, tracing)
+  kRankEnded = 113,    // launch: arg0: wait status, arg1: rank
+  kRankStarted = 114,  // launch: arg0: pid, arg1: rank
+  kLost =
+      115,  // text: what this rank has lost (zygote, slots, workers); of a crash loop also arg0:
+            // wait status, arg1: worker * 65536 + generation
   kDone = 116,            // the job ended as planned; arg0: dummies over all ranks
   kTracingReduced = 117,  // text: why and to what
   kUnkillable = 118,      // arg0: pid that outlived SIGKILL, arg1: worker * 65536 + generation

@@ -17,6 +17,7 @@ enum class ExitCode : int {
   kRanksDisagree = 24,     // ranks differ in what they are about to do
   kNonFiniteLoss = 25,     // the loss became NaN or infinite
   kStepStuck = 26,     // this rank's own forward, loss, backward or optimizer is past its deadline
+  kCrashLoop = 27,     // every replacement of a worker dies before it finishes a sample
   kInterrupted = 130,  // Ctrl-C, as shells report it
 };
 
@@ -25,7 +26,7 @@ struct ExitCodeText {
   std::string_view meaning;
 };
 
-inline constexpr std::array<ExitCodeText, 11> kExitCodes{{
+inline constexpr std::array<ExitCodeText, 12> kExitCodes{{
     {ExitCode::kDone, "done"},
     {ExitCode::kFailure, "failed"},
     {ExitCode::kUsage, "usage, config or manifest error: nothing was started"},
@@ -36,6 +37,7 @@ inline constexpr std::array<ExitCodeText, 11> kExitCodes{{
     {ExitCode::kRanksDisagree, "ranks disagree"},
     {ExitCode::kNonFiniteLoss, "non-finite loss"},
     {ExitCode::kStepStuck, "the training step is stuck"},
+    {ExitCode::kCrashLoop, "every replacement of a worker dies"},
     {ExitCode::kInterrupted, "interrupted"},
 }};
 

@@ -2,7 +2,9 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -292,6 +294,34 @@ TEST_F(TraceTest, AWriterWithoutSpaceIsSilentAndSaysWhy) {
   EXPECT_THAT(writer.problem(), HasSubstr("No such file"));
   writer.record(Event::kBeat, Stage::kNone);
   writer.incident(Event::kLost, Stage::kNone, "nowhere");
+}
+
+constexpr int kNoMounts = 100;
+
+// On a tmpfs of four MB in a mount namespace of this process: how many writers out of 24 (four ranks with two
+// workers each) are left without a file or without a word.
+int writers_in_need(const std::string& folder) {
+  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=4m") != 0) {
+    return kNoMounts;
+  }
+  int in_need = 0;
+  for (int worker = 0; worker < 24; ++worker) {
+    const Writer writer(folder, {Role::kWorker, 1, 4, worker});
+    const bool is_told = writer.problem().find("KiB left, for all writers") != std::string::npos;
+    if (!writer.is_open() || !is_told) ++in_need;
+  }
+  return in_need;
+}
+
+TEST_F(TraceTest, WhatRoomIsLeftIsSharedOutAndTheLackIsTold) {
+  const pid_t child = fork();
+  if (child == 0) _exit(writers_in_need(folder_));
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == kNoMounts) GTEST_SKIP() << "needs root, for a mount of its own";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST_F(TraceTest, LatestNamesTheNewestRunAndOthersAreExplained) {

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -41,6 +42,18 @@ constexpr size_t kReservedTextBytes = 32 * 1024;
 Sizes normal_sizes(uint32_t hot_slots) { return {hot_slots, 1024, 128 * 1024, 256 * 1024}; }
 // For a nearly full tmpfs: containers give 64 MB for everybody.
 constexpr Sizes kSmallSizes{256, 160, 16 * 1024, 64 * 1024};
+
+// Others write there too: of what is nearly full nobody takes much.
+constexpr uint64_t kAmpleForWriters = 16;
+
+void refuse_if_cramped(const std::string& folder, const Sizes& sizes) {
+  struct statvfs info {};
+  if (statvfs(folder.c_str(), &info) != 0 || info.f_blocks == 0) return;  // of unlimited size
+  const uint64_t free_bytes = uint64_t{info.f_bavail} * info.f_frsize;
+  if (free_bytes >= kAmpleForWriters * sizes.total_bytes()) return;
+  throw std::runtime_error("its file system has only " + std::to_string(free_bytes >> 10) +
+                           " KiB left, for all writers");
+}
 
 bool is_flood_prone(Event event) {
   switch (event) {
@@ -172,6 +185,7 @@ Writer::Writer(const std::string& run_folder, const WriterSpec& spec) {
   const std::array<Sizes, 2> attempts{normal_sizes(spec.hot_slots), kSmallSizes};
   for (const Sizes& sizes : attempts) {
     try {
+      if (&sizes == &attempts.front()) refuse_if_cramped(run_folder, sizes);
       mapping_ = std::make_unique<Mapping>(path_, sizes);
       break;
     } catch (const std::exception& refused) {

@@ -4,7 +4,7 @@
 // outlive `kill -9`, since the file is a shared mapping: nothing is buffered in the process.
 // Cost: `record` is one clock read and one 64-byte store: no lock, no allocation, no system call.
 // `record_text` copies the text as well. Incidents are for rare events.
-// Errors: creating a file never ends a trainer. Where space is refused, a smaller ring is tried, then
+// Errors: creating a file never ends a trainer. Where space is refused, or is short, a smaller ring is tried, then
 // a Writer without a file: `is_open()` is false, every call is a no-op, and `problem()` says why.
 // Format: trace/record_abi.h.
 #pragma once

@@ -178,6 +178,24 @@ TEST_F(CorpusFs, NotesTheFirstOpenOfAFile) {
   EXPECT_EQ(strikes()[0]["op"], "open");
 }
 
+TEST_F(CorpusFs, LeavesLittleRoomAndHandsOverWhatIsInIt) {
+  CellSpec spec = bare_job(
+      "head -c 100 /dev/zero > traces/small; head -c 3000000 /dev/zero > traces/large || echo "
+      "refused; "
+      "echo x > /dev/shm/x || echo full");
+  fs::create_directory(folder_ + "/traces");
+  spec.helpers = {
+      helper({"--cramped", folder_ + "/traces", "--room-bytes", "1048576", "--full", "/dev/shm"})};
+  const CellResult result = launch::run_cell(spec);
+  EXPECT_EQ(result.reason, "all_ended") << result.error;
+  EXPECT_THAT(output(), AllOf(HasSubstr("refused"), HasSubstr("full")));
+  EXPECT_EQ(fs::file_size(folder_ + "/traces/small"), 100u);
+  EXPECT_LE(fs::file_size(folder_ + "/traces/large"), 1'048'576u);
+  EXPECT_THAT(result.leftovers.mounts, testing::IsEmpty());
+  ASSERT_EQ(strikes().size(), 1u);
+  EXPECT_EQ(strikes()[0]["op"], "create");
+}
+
 TEST_F(CorpusFs, NotesTheFirstReaderOfAFifoAndStaysSilent) {
   CellSpec spec = bare_job("exec cat pipe");
   ASSERT_EQ(mkfifo((folder_ + "/pipe").c_str(), 0600), 0);

@@ -103,6 +103,7 @@ Hooks Hooks::from_environment() {
   hooks.numbers_ = hooks.at_ == At::kFeaturizer ? said.at("indices").get<std::vector<int64_t>>()
                                                 : std::vector{said.at("batch").get<int64_t>()};
   hooks.from_table_ = said.value("from_table", false);
+  hooks.goes_on_ = said.value("goes_on", false);
   hooks.deed_ = said.at("do").get<int>();
   hooks.log_ = said.at("log").get<std::string>();
   hooks.once_ = said.at("once").get<std::string>();
@@ -112,10 +113,17 @@ Hooks Hooks::from_environment() {
 void Hooks::sample(int64_t index) {
   if (table_epoch_ < 0) table_epoch_ = now_;
   const bool is_it = std::find(numbers_.begin(), numbers_.end(), index) != numbers_.end();
+  if (at_ == At::kFeaturizer && goes_on_) return sample_from_then_on(is_it);
   if (at_ != At::kFeaturizer || now_ != epoch_ || !is_it) return;
   const bool is_in_table = table_epoch_ == now_;
   if (from_table_ && is_in_table) return;
   if (note_first("featurizer") || from_table_) act(deed_);
+}
+
+void Hooks::sample_from_then_on(bool is_it) const {
+  if (now_ < epoch_ || (now_ == epoch_ && !is_it)) return;
+  note("featurizer");
+  act(deed_);
 }
 
 void Hooks::step(int64_t batch) const {
@@ -138,11 +146,15 @@ bool Hooks::note_first(const char* place) const {
   const int marker = open(once_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (marker < 0) return false;
   close(marker);
+  note(place);
+  return true;
+}
+
+void Hooks::note(const char* place) const {
   const nlohmann::ordered_json line{{"state", "struck"}, {"monotonic_ns", monotonic_ns()},
                                     {"pid", getpid()},   {"path", ""},
                                     {"op", place},       {"action", std::to_string(deed_)}};
   append(log_, line.dump() + "\n");
-  return true;
 }
 
 }  // namespace user

@@ -8,6 +8,7 @@
 // file `once`; where that is there already it does nothing. Without USER_HOOKS nothing is done at all.
 // "from_table": true: its table is begun with the first sample that a process sees and never renewed,
 // and those samples are not in one of an earlier epoch. Then it acts at each of them, in such a process.
+// "goes_on": true: it acts, and appends a line, at each of them; and at all samples of later epochs.
 // Stacks and texts of this code end up in the traces that are to be judged: its names are neutral.
 #pragma once
 
@@ -39,11 +40,14 @@ class Hooks {
   bool is_due(At at, int64_t batch) const;
   // False if somebody acted before.
   bool note_first(const char* place) const;
+  void note(const char* place) const;
+  void sample_from_then_on(bool is_it) const;
 
   At at_ = At::kNowhere;
   int64_t epoch_ = -1;            // in which it goes wrong
   std::vector<int64_t> numbers_;  // indices, or the batch
   bool from_table_ = false;
+  bool goes_on_ = false;
   int deed_ = 0;
   std::string log_;
   std::string once_;

@@ -34,6 +34,7 @@ Fault loss_nan();
 Fault zygote_sigkill();
 Fault noise_fifo();
 Fault noise_truncated_header();
+Fault lock_at_fork();
 
 namespace {
 
@@ -65,6 +66,7 @@ constexpr Definition kDefinitions[] = {
     zygote_sigkill,
     noise_fifo,
     noise_truncated_header,
+    lock_at_fork,
 };
 
 std::vector<Fault> all_of_them() {

@@ -33,7 +33,7 @@ std::string refusal(const std::string& text, const JobShape& job) {
 }
 
 TEST(Catalogue, HasItsFaults) {
-  EXPECT_EQ(catalogue().size(), 26u);
+  EXPECT_EQ(catalogue().size(), 27u);
   EXPECT_EQ(find_fault("file_fifo").verdict, "read_blocked");
 }
 

@@ -8,6 +8,8 @@
 // file `once`; where that is there already it does nothing. Without USER_HOOKS nothing is done at all.
 // "from_table": true: its table is begun with the first sample that a process sees and never renewed,
 // and those samples are not in one of an earlier epoch. Then it acts at each of them, in such a process.
+// "held": a file. From the first step on of an epoch before, a thread of the rank holds the lock of its
+// table, and a lock on that file for as long as that is so; then it acts only while another process does.
 // Stacks and texts of this code end up in the traces that are to be judged: its names are neutral.
 #pragma once
 
@@ -23,7 +25,7 @@ class Hooks {
   static Hooks from_environment();
 
   bool watches_featurizer() const { return at_ == At::kFeaturizer; }
-  bool watches_model() const { return at_ == At::kForward || at_ == At::kLoss; }
+  bool watches_model() const { return at_ == At::kForward || at_ == At::kLoss || !held_.empty(); }
   // What follows, in this process, belongs to that epoch; without a call it is epoch 0.
   void set_epoch(int64_t epoch) { now_ = epoch; }
   // Called by a featurizer for each sample, by a model for each step of this rank and for its loss.
@@ -44,6 +46,7 @@ class Hooks {
   int64_t epoch_ = -1;            // in which it goes wrong
   std::vector<int64_t> numbers_;  // indices, or the batch
   bool from_table_ = false;
+  std::string held_;
   int deed_ = 0;
   std::string log_;
   std::string once_;

@@ -35,6 +35,7 @@ Fault zygote_sigkill();
 Fault noise_fifo();
 Fault noise_truncated_header();
 Fault lock_at_fork();
+Fault shm_mutex_owner_killed();
 
 namespace {
 
@@ -67,6 +68,7 @@ constexpr Definition kDefinitions[] = {
     noise_fifo,
     noise_truncated_header,
     lock_at_fork,
+    shm_mutex_owner_killed,
 };
 
 std::vector<Fault> all_of_them() {

@@ -1,6 +1,7 @@
 // A user's own code, going wrong once.
 #include "faults/seams/user_hooks.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,6 +16,8 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <thread>
+
+#include "faults/seams/shared_locks.h"
 
 namespace user {
 namespace {
@@ -151,7 +154,22 @@ void Hooks::sample(int64_t index) {
   const bool is_in_table = table_epoch_ == now_;
   if (from_table_ && is_in_table) return;
   if (!held_.empty() && !is_held_by_another(held_)) return;
+  if (waits_for_shared_lock()) return;
   if (note_first("featurizer") || from_table_) act(deed_);
+}
+
+bool Hooks::waits_for_shared_lock() const {
+  const auto has_shared = reinterpret_cast<decltype(&user_has_shared_mutex)>(
+      dlsym(RTLD_DEFAULT, "user_has_shared_mutex"));
+  const auto call_before_unlock = reinterpret_cast<decltype(&user_call_before_shared_unlock)>(
+      dlsym(RTLD_DEFAULT, "user_call_before_shared_unlock"));
+  if (has_shared == nullptr || call_before_unlock == nullptr || has_shared() == 0) return false;
+  const auto act_now = [](const void* self) {
+    const auto* hooks = static_cast<const Hooks*>(self);
+    if (hooks->note_first("unlock")) act(hooks->deed_);
+  };
+  call_before_unlock(act_now, this);
+  return true;
 }
 
 void Hooks::step(int64_t batch) const {

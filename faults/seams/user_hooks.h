@@ -10,6 +10,8 @@
 // and those samples are not in one of an earlier epoch. Then it acts at each of them, in such a process.
 // "held": a file. From the first step on of an epoch before, a thread of the rank holds the lock of its
 // table, and a lock on that file for as long as that is so; then it acts only while another process does.
+// Where libuser_locks.so is preloaded, and the program has a mutex that processes share, a featurizer
+// waits with what it does until its process holds that mutex and another one waits for it.
 // Stacks and texts of this code end up in the traces that are to be judged: its names are neutral.
 #pragma once
 
@@ -39,6 +41,8 @@ class Hooks {
   static At at_from(const std::string& name);
   // True once: in that step.
   bool is_due(At at, int64_t batch) const;
+  // False: no libuser_locks.so is preloaded, or the program shares no mutex.
+  bool waits_for_shared_lock() const;
   // False if somebody acted before.
   bool note_first(const char* place) const;
 

@@ -36,6 +36,8 @@ Fault noise_fifo();
 Fault noise_truncated_header();
 Fault worker_crash_loop();
 Fault shm_full();
+Fault lock_at_fork();
+Fault shm_mutex_owner_killed();
 
 namespace {
 
@@ -69,6 +71,8 @@ constexpr Definition kDefinitions[] = {
     noise_truncated_header,
     worker_crash_loop,
     shm_full,
+    lock_at_fork,
+    shm_mutex_owner_killed,
 };
 
 std::vector<Fault> all_of_them() {

@@ -37,7 +37,8 @@ std::string needs_of(const Fault& fault) {
   for (const auto& [is_needed, what] :
        {std::pair(fault.needs.workers, "workers"), std::pair(fault.needs.peers, "other ranks"),
         std::pair(fault.needs.hooks, "user hooks"), std::pair(fault.needs.noise, "noise"),
-        std::pair(fault.needs.epochs > 1, epochs.c_str())}) {
+        std::pair(fault.needs.epochs > 1, epochs.c_str()),
+        std::pair(fault.needs.fresh_workers, "`persistent_workers: false`")}) {
     if (is_needed) text += std::string(text.empty() ? "" : ", ") + what;
   }
   return text;
@@ -51,9 +52,9 @@ std::string catalogue_as_markdown() {
   for (const Fault& fault : catalogue()) {
     const std::string begin = "| `" + fault.name + "` | ";
     table += begin + std::string(name(fault.family)) + " | " + fault.says + " | " +
-             std::string(name(fault.control)) + " | `" + fault.verdict + "`, " +
-             joined(fault.stages) + " | " + std::string(name(fault.loses)) + " | " +
-             needs_of(fault) + " |\n";
+             std::string(name(fault.control)) + " | `" + fault.verdict + "`" +
+             (fault.stages.empty() ? "" : ", " + joined(fault.stages)) + " | " +
+             std::string(name(fault.loses)) + " | " + needs_of(fault) + " |\n";
     details += begin + fault.seam + " | " + fault.how + " | " + fault.unguarded + " |\n";
   }
   return table + details;

@@ -30,12 +30,13 @@ enum class Loss { kNothing, kStruckItem, kStruckBatch, kJobEnds };
 enum class Deadline { kNone, kItem, kStep, kCollective };
 
 struct Needs {
-  bool fuse = false;     // a file system of our own
-  bool workers = false;  // num_workers of at least 1
-  int epochs = 1;        // it strikes in the last of them at the earliest
-  bool peers = false;    // other ranks that notice
-  bool noise = false;    // noise that is mixed in: the file of the sample's noise is struck
-  bool hooks = false;    // a subject that calls libuser_hooks.so (docs/subjects.md)
+  bool fuse = false;           // a file system of our own
+  bool workers = false;        // num_workers of at least 1
+  int epochs = 1;              // it strikes in the last of them at the earliest
+  bool peers = false;          // other ranks that notice
+  bool noise = false;          // noise that is mixed in: the file of the sample's noise is struck
+  bool fresh_workers = false;  // new ones in each epoch (persistent_workers: false)
+  bool hooks = false;          // a subject that calls libuser_hooks.so (docs/subjects.md)
 };
 
 struct Fault {

@@ -33,7 +33,7 @@ std::string refusal(const std::string& text, const JobShape& job) {
 }
 
 TEST(Catalogue, HasItsFaults) {
-  EXPECT_EQ(catalogue().size(), 28u);
+  EXPECT_EQ(catalogue().size(), 30u);
   EXPECT_EQ(find_fault("file_fifo").verdict, "read_blocked");
 }
 
@@ -119,6 +119,16 @@ TEST(Plan, FaultsOfWorkersNeedWorkers) {
   EXPECT_EQ(why_not_applicable(find_fault("worker_sigkill"), job), "");
   job.num_workers = 0;
   EXPECT_THAT(why_not_applicable(find_fault("worker_sigkill"), job), HasSubstr("num_workers: 0"));
+}
+
+TEST(Plan, ALockAtForkNeedsWorkersThatAreForkedLater) {
+  const Fault& lock = find_fault("lock_at_fork");
+  JobShape job = job_of_four();
+  job.num_epochs = 2;
+  EXPECT_THAT(why_not_applicable(lock, job), HasSubstr("persistent_workers: true"));
+  job.persistent_workers = false;
+  EXPECT_EQ(why_not_applicable(lock, job), "");
+  EXPECT_EQ(resolve(parse_plan("lock_at_fork"), job).epoch, 1);
 }
 
 TEST(Plan, AJobMayHaveNoNoise) {

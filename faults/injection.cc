@@ -89,6 +89,13 @@ Injection featurizer_goes_on(const Site& site, UserDeed deed) {
                    deed);
 }
 
+Injection featurizer_takes_held_lock(const Site& site) {
+  return user_code(
+      site,
+      {{"at", "featurizer"}, {"indices", {site.where.index}}, {"held", site.case_folder + "/held"}},
+      UserDeed::kTakeLock);
+}
+
 Injection forward_does(const Site& site, UserDeed deed) {
   return user_code(site, {{"at", "forward"}, {"batch", site.where.batch}}, deed);
 }

@@ -69,12 +69,15 @@ enum class UserDeed {
   kStopProcess = 6,
   kTakeLong = 7,  // but less than any guard allows
   kSpoil = 8,     // the loss becomes NaN
+  kTakeLock = 9,
 };
 Injection featurizer_does(const Site& site, UserDeed deed);
 // At each sample of the struck batch, in a process that lived through an earlier epoch.
 Injection stale_featurizer_does(const Site& site, UserDeed deed);
 // At each sample from the struck batch on, in whatever process, each time anew.
 Injection featurizer_goes_on(const Site& site, UserDeed deed);
+// Takes a lock that a thread of the rank has held since an epoch before; without that it does nothing.
+Injection featurizer_takes_held_lock(const Site& site);
 Injection forward_does(const Site& site, UserDeed deed);
 Injection loss_does(const Site& site, UserDeed deed);
 

@@ -165,6 +165,9 @@ std::string why_not_applicable(const Fault& fault, const JobShape& job) {
   if (job.num_epochs < fault.needs.epochs) {
     return "it needs " + number(fault.needs.epochs) + " epochs (trainer: max_epochs)";
   }
+  if (fault.needs.fresh_workers && job.persistent_workers) {
+    return "no workers are forked after the first epoch (persistent_workers: true)";
+  }
   return "";
 }
 

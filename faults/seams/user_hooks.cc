@@ -1,6 +1,7 @@
 // A user's own code, going wrong once.
 #include "faults/seams/user_hooks.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,6 +16,8 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <thread>
+
+#include "faults/seams/shared_locks.h"
 
 namespace user {
 namespace {
@@ -57,6 +60,39 @@ void await_result() {
   while (true) pause();
 }
 
+// A file lock belongs to a process and is not inherited: others see by it that ours lives and holds.
+void renew_table(const std::string& held, std::latch& is_held) {
+  first_table.lock();
+  const int fd = open(held.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  struct flock all {};
+  all.l_type = F_WRLCK;
+  if (fd < 0 || fcntl(fd, F_SETLK, &all) != 0) std::terminate();
+  is_held.count_down();
+  await_result();
+}
+
+// Once in a process; comes back when the lock is held.
+void renew_table_beside(const std::string& held) {
+  static std::latch is_held(1);
+  static const bool begun = [&] {
+    std::thread([held] { renew_table(held, is_held); }).detach();
+    return true;
+  }();
+  if (begun) is_held.wait();
+}
+
+bool is_held_by_another(const std::string& held) {
+  const int fd = open(held.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  struct flock all {};
+  all.l_type = F_WRLCK;
+  const bool is_held = fcntl(fd, F_GETLK, &all) == 0 && all.l_type != F_UNLCK;
+  close(fd);
+  return is_held;
+}
+
+void use_table() { const std::lock_guard mine(first_table); }
+
 void refine_slowly() {
   constexpr int kSlowMs = 500;
   poll(nullptr, 0, kSlowMs);
@@ -73,6 +109,7 @@ void act(int deed) {
     case 6: kill(getpid(), SIGSTOP); return;
     case 7: return refine_slowly();
     case 8: return;  // it is the result that is spoiled
+    case 9: return use_table();
     default: throw std::runtime_error("unknown \"do\" in USER_HOOKS");
   }
 }
@@ -104,6 +141,7 @@ Hooks Hooks::from_environment() {
                                                 : std::vector{said.at("batch").get<int64_t>()};
   hooks.from_table_ = said.value("from_table", false);
   hooks.goes_on_ = said.value("goes_on", false);
+  hooks.held_ = said.value("held", std::string());
   hooks.deed_ = said.at("do").get<int>();
   hooks.log_ = said.at("log").get<std::string>();
   hooks.once_ = said.at("once").get<std::string>();
@@ -117,6 +155,8 @@ void Hooks::sample(int64_t index) {
   if (at_ != At::kFeaturizer || now_ != epoch_ || !is_it) return;
   const bool is_in_table = table_epoch_ == now_;
   if (from_table_ && is_in_table) return;
+  if (!held_.empty() && !is_held_by_another(held_)) return;
+  if (waits_for_shared_lock()) return;
   if (note_first("featurizer") || from_table_) act(deed_);
 }
 
@@ -126,7 +166,22 @@ void Hooks::sample_from_then_on(bool is_it) const {
   act(deed_);
 }
 
+bool Hooks::waits_for_shared_lock() const {
+  const auto has_shared = reinterpret_cast<decltype(&user_has_shared_mutex)>(
+      dlsym(RTLD_DEFAULT, "user_has_shared_mutex"));
+  const auto call_before_unlock = reinterpret_cast<decltype(&user_call_before_shared_unlock)>(
+      dlsym(RTLD_DEFAULT, "user_call_before_shared_unlock"));
+  if (has_shared == nullptr || call_before_unlock == nullptr || has_shared() == 0) return false;
+  const auto act_now = [](const void* self) {
+    const auto* hooks = static_cast<const Hooks*>(self);
+    if (hooks->note_first("unlock")) act(hooks->deed_);
+  };
+  call_before_unlock(act_now, this);
+  return true;
+}
+
 void Hooks::step(int64_t batch) const {
+  if (!held_.empty() && now_ < epoch_) renew_table_beside(held_);
   if (is_due(At::kForward, batch)) act(deed_);
 }
 

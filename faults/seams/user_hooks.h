@@ -9,6 +9,10 @@
 // "from_table": true: its table is begun with the first sample that a process sees and never renewed,
 // and those samples are not in one of an earlier epoch. Then it acts at each of them, in such a process.
 // "goes_on": true: it acts, and appends a line, at each of them; and at all samples of later epochs.
+// "held": a file. From the first step on of an epoch before, a thread of the rank holds the lock of its
+// table, and a lock on that file for as long as that is so; then it acts only while another process does.
+// Where libuser_locks.so is preloaded, and the program has a mutex that processes share, a featurizer
+// waits with what it does until its process holds that mutex and another one waits for it.
 // Stacks and texts of this code end up in the traces that are to be judged: its names are neutral.
 #pragma once
 
@@ -24,7 +28,7 @@ class Hooks {
   static Hooks from_environment();
 
   bool watches_featurizer() const { return at_ == At::kFeaturizer; }
-  bool watches_model() const { return at_ == At::kForward || at_ == At::kLoss; }
+  bool watches_model() const { return at_ == At::kForward || at_ == At::kLoss || !held_.empty(); }
   // What follows, in this process, belongs to that epoch; without a call it is epoch 0.
   void set_epoch(int64_t epoch) { now_ = epoch; }
   // Called by a featurizer for each sample, by a model for each step of this rank and for its loss.
@@ -38,6 +42,8 @@ class Hooks {
   static At at_from(const std::string& name);
   // True once: in that step.
   bool is_due(At at, int64_t batch) const;
+  // False: no libuser_locks.so is preloaded, or the program shares no mutex.
+  bool waits_for_shared_lock() const;
   // False if somebody acted before.
   bool note_first(const char* place) const;
   void note(const char* place) const;
@@ -48,6 +54,7 @@ class Hooks {
   std::vector<int64_t> numbers_;  // indices, or the batch
   bool from_table_ = false;
   bool goes_on_ = false;
+  std::string held_;
   int deed_ = 0;
   std::string log_;
   std::string once_;

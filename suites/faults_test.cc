@@ -10,7 +10,7 @@
 #include "fixtures/judge.h"
 #include "launch/cell.h"
 #include "suites/case_book.h"
-#include "suites/matchers.h"
+#include "suites/expectations.h"
 
 namespace batch71::suites {
 namespace {
@@ -18,19 +18,6 @@ namespace {
 using fixtures::Given;
 using fixtures::Scenario;
 using fixtures::Topology;
-
-// Judged as the catalogue says.
-void expect_all(const fixtures::CaseResult& result) {
-  const fixtures::Expected expected = fixtures::expected_of(result.run);
-  const faults::Where where = result.run.where.value_or(faults::Where{});
-  EXPECT_THAT(result, StruckAsPlanned());
-  EXPECT_THAT(result, EndsWithin());
-  EXPECT_THAT(result, Names(expected.verdict, where));
-  EXPECT_THAT(result, TellsTheSameOnEveryRank());
-  EXPECT_THAT(result, LosesExactly(expected.lost));
-  EXPECT_THAT(result, LeavesNothingBehind());
-  EXPECT_THAT(result, BetraysNothing());
-}
 
 // --- The original topology: four ranks, two workers, batch size 8, shuffled, batch 71 ---
 

@@ -101,8 +101,8 @@ std::string test_name(const Topology& topology) {
   return text;
 }
 
-// Each fault at each world size with each number of workers; and each of these nine, and each fault, in
-// either order, with either life of workers, under each uneven policy.
+// Each fault at each world size with each number of workers; each of these nine, and each fault, in
+// either order, with either life of workers, and under each uneven policy.
 Cases one_of_each_kind_everywhere() {
   Cases cases;
   for (const PairRow& row : pairwise({9, std::size(kOneOfEachKind), 2, 2, kUnevenPolicies})) {

@@ -146,6 +146,10 @@ Where resolve(const FaultPlan& plan, const JobShape& job) {
   }
   check_below(text, "batch", where.batch, job.num_batches, "batches of a rank are");
   const std::vector<int64_t> indices = job.indices_of(where.rank, where.epoch, where.batch);
+  if (indices.empty()) {
+    refuse(text, "batch " + number(where.batch) + " cannot be: the shard of rank " + number(rank) +
+                     " ends before");
+  }
   where.index = plan.index.value_or(indices.front());
   if (std::find(indices.begin(), indices.end(), where.index) == indices.end()) {
     refuse(text, "index " + number(where.index) + " is not in batch " + number(where.batch) +
@@ -158,6 +162,8 @@ std::string why_not_applicable(const Fault& fault, const JobShape& job) {
   if (fault.needs.workers && job.num_workers == 0) return "there are no workers (num_workers: 0)";
   if (fault.target == Target::kShard && job.world_size == 1)
     return "one rank has nobody to differ from";
+  if (fault.target == Target::kShard && job.is_sharded)
+    return "each rank has its own shard already";
   if (fault.needs.peers && job.world_size == 1) return "there is no other rank to notice it";
   if (fault.needs.noise && !job.has_noise) {
     return "no noise is mixed in (train_ds: noise_manifest_filepath)";

@@ -38,11 +38,12 @@ std::string to_text(const Where& where);
 struct JobShape {
   int world_size = 1;
   int num_workers = 0;
-  int64_t num_batches = 0;  // of each rank, in each epoch
+  int64_t num_batches = 0;  // of each rank, in each epoch; the most of them where ranks differ
   std::function<std::vector<int64_t>(int rank, int32_t epoch, int64_t batch)> indices_of;
   int num_epochs = 1;
   bool persistent_workers = true;
-  bool has_noise = false;  // mixed into its samples
+  bool has_noise = false;   // mixed into its samples
+  bool is_sharded = false;  // each rank has a manifest of its own, some have fewer batches
 };
 
 // The one place that the plan means.

@@ -88,7 +88,7 @@ faults::Where random_place(const fixtures::Topology& topology, const std::string
   std::mt19937 random(seed() ^ static_cast<uint32_t>(std::hash<std::string>{}(salt)));
   faults::Where where;
   where.rank = static_cast<int>(random() % static_cast<uint32_t>(topology.world_size));
-  where.batch = random() % static_cast<uint32_t>(topology.num_batches);
+  where.batch = random() % static_cast<uint32_t>(batches_of(topology, where.rank));
   return where;
 }
 

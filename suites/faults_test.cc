@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "faults/fault.h"
 #include "fixtures/judge.h"
 #include "launch/cell.h"
 #include "suites/case_book.h"
-#include "suites/matchers.h"
+#include "suites/expectations.h"
+#include "suites/pairwise.h"
 
 namespace batch71::suites {
 namespace {
@@ -18,19 +20,6 @@ namespace {
 using fixtures::Given;
 using fixtures::Scenario;
 using fixtures::Topology;
-
-// Judged as the catalogue says.
-void expect_all(const fixtures::CaseResult& result) {
-  const fixtures::Expected expected = fixtures::expected_of(result.run);
-  const faults::Where where = result.run.where.value_or(faults::Where{});
-  EXPECT_THAT(result, StruckAsPlanned());
-  EXPECT_THAT(result, EndsWithin());
-  EXPECT_THAT(result, Names(expected.verdict, where));
-  EXPECT_THAT(result, TellsTheSameOnEveryRank());
-  EXPECT_THAT(result, LosesExactly(expected.lost));
-  EXPECT_THAT(result, LeavesNothingBehind());
-  EXPECT_THAT(result, BetraysNothing());
-}
 
 // --- The original topology: four ranks, two workers, batch size 8, shuffled, batch 71 ---
 
@@ -90,14 +79,22 @@ INSTANTIATE_TEST_SUITE_P(Original, EveryControl,
 constexpr const char* kOneOfEachKind[] = {"wav_truncated_data", "fuse_read_hang", "featurizer_hang",
                                           "forward_hang", "rank_sigkill"};
 
+Topology short_topology(int world_size, int num_workers, bool fresh, bool shuffle, size_t uneven) {
+  Topology topology{world_size, num_workers, 4, shuffle, 8, 2, !fresh};
+  topology.uneven = static_cast<fixtures::Uneven>(uneven);
+  return topology;
+}
+
+constexpr int kWorldSizes[] = {1, 2, 4};
+constexpr int kWorkers[] = {0, 1, 2};
+constexpr size_t kUnevenPolicies = 4;
+
+// Each two of world size, workers, persistent or not, shuffled or not, and uneven policy.
 std::vector<Topology> short_topologies() {
   std::vector<Topology> all;
-  for (const int world_size : {1, 2, 4}) {
-    for (const int num_workers : {0, 1, 2}) {
-      for (const bool shuffle : {false, true}) {
-        all.push_back({world_size, num_workers, 4, shuffle, 12});
-      }
-    }
+  for (const PairRow& row : pairwise({3, 3, 2, 2, kUnevenPolicies})) {
+    all.push_back(
+        short_topology(kWorldSizes[row[0]], kWorkers[row[1]], row[2] == 1, row[3] == 1, row[4]));
   }
   return all;
 }
@@ -108,15 +105,18 @@ std::string test_name(const Topology& topology) {
   return text;
 }
 
+// Each fault at each world size with each number of workers; each of these nine, and each fault, in
+// either order, with either life of workers, and under each uneven policy.
 Cases one_of_each_kind_everywhere() {
   Cases cases;
-  for (const Topology& topology : short_topologies()) {
-    for (const char* fault : kOneOfEachKind) {
-      const std::string name = std::string(fault) + "_" + test_name(topology);
-      cases.push_back({name, Given(topology)
-                                 .Inject(faults::find_fault(fault), random_place(topology, name))
-                                 .scenario()});
-    }
+  for (const PairRow& row : pairwise({9, std::size(kOneOfEachKind), 2, 2, kUnevenPolicies})) {
+    const Topology topology = short_topology(kWorldSizes[row[0] / 3], kWorkers[row[0] % 3],
+                                             row[2] == 1, row[3] == 1, row[4]);
+    const faults::Fault& fault = faults::find_fault(kOneOfEachKind[row[1]]);
+    const std::string name = fault.name + "_" + test_name(topology);
+    faults::Where where = random_place(topology, name);
+    if (!fault.is_lasting) where.epoch = static_cast<int32_t>((row[2] + row[3]) % 2);
+    cases.push_back({name, Given(topology).Inject(fault, where).scenario()});
   }
   return cases;
 }

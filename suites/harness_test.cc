@@ -19,6 +19,7 @@
 #include "launch/process.h"
 #include "suites/case_book.h"
 #include "suites/matchers.h"
+#include "suites/pairwise.h"
 
 namespace batch71::suites {
 namespace {
@@ -277,11 +278,35 @@ TEST(GateOptions, ASubjectThatIsNoProgramIsRefused) {
 TEST(TopologyText, SurvivesItsName) {
   for (const char* text :
        {"w4.k2.b8.shuffle", "w1.k0.b4.in_order.n12", "w2.k1.b4.shuffle.n9.e3.fresh",
-        "w2.k1.b4.shuffle.e2", "w4.k2.b8.shuffle.e2.fresh.buckets.noise"}) {
+        "w2.k1.b4.shuffle.e2", "w4.k2.b8.shuffle.e2.fresh.buckets.noise",
+        "w2.k0.b4.in_order.n8.pad", "w2.k1.b4.shuffle.drop", "w2.k1.b4.shuffle.fresh.noise.join"}) {
     EXPECT_EQ(fixtures::name(fixtures::parse_topology(text)), text);
   }
   EXPECT_THROW(fixtures::parse_topology("w2.k2.b8.shuffle.fresh.e2"), std::runtime_error);
   EXPECT_THROW(fixtures::parse_topology("w0.k2.b8.shuffle"), std::runtime_error);
+}
+
+// --- Pairwise rows ---
+
+TEST(Pairwise, EveryTwoValuesMeet) {
+  const std::vector<size_t> factors{9, 5, 2, 2, 4};
+  const std::vector<PairRow> rows = pairwise(factors);
+  for (size_t a = 0; a < factors.size(); ++a) {
+    for (size_t b = a + 1; b < factors.size(); ++b) {
+      std::set<std::pair<size_t, size_t>> met;
+      for (const PairRow& row : rows) {
+        ASSERT_LT(row.at(a), factors[a]);
+        met.emplace(row.at(a), row.at(b));
+      }
+      EXPECT_EQ(met.size(), factors[a] * factors[b]) << a << " with " << b;
+    }
+  }
+  EXPECT_EQ(rows, pairwise(factors));
+}
+
+TEST(Pairwise, HasFewRows) {
+  EXPECT_LE(pairwise({3, 3, 2, 2, 4}).size(), 16u);  // 12 at the least, of 144
+  EXPECT_LE(pairwise({9, 5, 2, 2, 4}).size(), 50u);  // 45 at the least, of 720
 }
 
 // --- kill -9 of the gate, with a strike live ---

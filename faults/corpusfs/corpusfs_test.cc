@@ -108,6 +108,14 @@ TEST_F(CorpusFs, LogsEachOperationOnce) {
   }
 }
 
+TEST_F(CorpusFs, FailsOneAccess) {
+  for (const std::string op : {"open", "read"}) {
+    fs::remove(folder_ + "/rank0.log");
+    launch::run_cell(job(rule(op, "fail"), "cat corpus/en/a.wav; cat corpus/en/a.wav"));
+    EXPECT_EQ(output(), "cat: corpus/en/a.wav: Input/output error\nsound") << op;
+  }
+}
+
 TEST_F(CorpusFs, LetsTheOpensOfEarlierEpochsPass) {
   for (const std::string op : {"lookup", "open", "read"}) {
     fs::remove(folder_ + "/strikes.jsonl");

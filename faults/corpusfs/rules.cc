@@ -14,8 +14,9 @@ namespace {
 
 constexpr std::array<std::pair<Op, std::string_view>, 3> kOps{
     {{Op::kLookup, "lookup"}, {Op::kOpen, "open"}, {Op::kRead, "read"}}};
-constexpr std::array<std::pair<Action, std::string_view>, 7> kActions{
+constexpr std::array<std::pair<Action, std::string_view>, 8> kActions{
     {{Action::kLog, "log"},
+     {Action::kFail, "fail"},
      {Action::kDeny, "deny"},
      {Action::kBlock, "block"},
      {Action::kBlockDeaf, "block_deaf"},

@@ -3,6 +3,7 @@
 // A JSON array of {"path": relative to the folder, "op": "lookup"|"open"|"read", "action": ...,
 // "strikes": 1, "nth": 1, "after_opens": 0}; the last three may be left out. An action is
 //   log          nothing but a line in the strike log
+//   fail         EIO, as of a bad sector
 //   deny         there is no such file, from then on
 //   block        no answer, until the reader is interrupted: then EINTR
 //   block_deaf   no answer, whatever comes: the killed reader stays in state D until the server ends
@@ -19,7 +20,7 @@
 namespace batch71::faults {
 
 enum class Op { kLookup, kOpen, kRead };
-enum class Action { kLog, kDeny, kBlock, kBlockDeaf, kStopReader, kKillReader, kKillParent };
+enum class Action { kLog, kFail, kDeny, kBlock, kBlockDeaf, kStopReader, kKillReader, kKillParent };
 std::string_view name(Op op);
 std::string_view name(Action action);
 

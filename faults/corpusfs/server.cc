@@ -88,6 +88,7 @@ bool let_pass(fuse_req_t request, Op op, const std::string& path) {
   server.log->struck(pid, path, name(op), name(*action));
   switch (*action) {
     case Action::kLog: return true;
+    case Action::kFail: fuse_reply_err(request, EIO); return false;
     case Action::kDeny: fuse_reply_err(request, ENOENT); return false;
     case Action::kBlock: server.held.hold(request); return false;
     case Action::kBlockDeaf: return false;

@@ -55,15 +55,16 @@ def read_config():
 
 
 class UserHooks:
-    """libuser_hooks.so, by its C interface (docs/subjects.md); without USER_HOOKS nothing is called."""
+    """libuser_hooks.so, by its C interface (docs/subjects.md); without USER_HOOKS there is none."""
 
-    def __init__(self, library):
+    def __init__(self, library=None):
         self._library = ctypes.CDLL(library) if "USER_HOOKS" in os.environ else None
 
+    def __bool__(self):
+        return self._library is not None
+
     def call(self, name, number):
-        if self._library is None:
-            return 0
-        return getattr(self._library, name)(ctypes.c_int64(number))
+        return getattr(self._library, name)(ctypes.c_int64(number)) if self else 0
 
 
 class LogMel(torch.nn.Module):
@@ -137,28 +138,30 @@ class AudioDataset(Dataset):
         samples, rate = soundfile.read(path, dtype="float32")
         if rate != self._settings.sample_rate or samples.ndim != 1:
             raise ValueError(f"{path}: {rate} Hz, shape {samples.shape}")
-        self._hooks.call("user_set_epoch", int(self._epoch))
-        self._hooks.call("user_sample", index)
+        if self._hooks:
+            self._hooks.call("user_set_epoch", int(self._epoch))
+            self._hooks.call("user_sample", index)
         return index, self._featurizer(torch.from_numpy(samples)), label
 
 
 def collate(items):
     """Indices, features padded to the longest, lengths, labels. In a worker straight into shared memory,
     as PyTorch's own default_collate does."""
-    longest = max(features.shape[1] for _, features, _ in items)
-    shape = (len(items), items[0][1].shape[0], longest)
-    first = items[0][1]
+    indices, features, labels = zip(*items)
+    lengths = [item.shape[1] for item in features]
+    shape = (len(items), features[0].shape[0], max(lengths))
     if get_worker_info() is None:
-        batch = first.new_empty(shape)
+        batch = torch.empty(shape)
     else:
-        storage = first._typed_storage()._new_shared(math.prod(shape), device=first.device)
-        batch = first.new(storage).resize_(shape)
-    for row, (_, features, _) in zip(batch, items):
-        row[:, : features.shape[1]] = features
-        row[:, features.shape[1] :] = 0
-    lengths = torch.tensor([features.shape[1] for _, features, _ in items])
-    labels = torch.tensor([label for _, _, label in items])
-    return [index for index, _, _ in items], batch, lengths, labels
+        storage = features[0]._typed_storage()._new_shared(math.prod(shape), device="cpu")
+        batch = features[0].new(storage).resize_(shape)
+    if min(lengths) == shape[2]:
+        torch.stack(features, out=batch)
+    else:
+        batch.zero_()
+        for row, item in zip(batch, features):
+            row[:, : item.shape[1]] = item
+    return list(indices), batch, torch.tensor(lengths), torch.tensor(labels)
 
 
 def make_loader(settings, dataset, rank, world_size, timeout_s=0):

@@ -275,6 +275,20 @@ TEST(Outcome, TellsHangingFromDying) {
             "dies: rank 2 first, with code 1; over after 4.5 s, 2 ranks had to be ended");
 }
 
+TEST(Outcome, TellsAGuardFromAnAccident) {
+  fixtures::Run run = struck_run("forward_hang");
+  for (launch::RankEnd& end : run.cell.ranks) {
+    end = {.rank = end.rank, .ended = true, .exit_code = 26, .end_monotonic_ns = 4'000'000'000};
+  }
+  EXPECT_EQ(fixtures::outcome_of(run), "ends: rank 0 first, with code 26; over after 2.0 s");
+}
+
+TEST(Outcome, WhatWasNotStruckTellsNothing) {
+  fixtures::Run run = struck_run("featurizer_hang");
+  run.strikes.clear();
+  EXPECT_EQ(fixtures::outcome_of(run), "it was not struck");
+}
+
 TEST(Outcome, TheRankThatTheFaultKillsIsNotTheJobDying) {
   fixtures::Run run = struck_run("rank_sigkill");
   run.cell.ranks[1] = {.rank = 1, .ended = true, .signal = 9, .end_monotonic_ns = 2'000'000'000};

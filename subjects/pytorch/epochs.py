@@ -1,4 +1,4 @@
-"""Epochs of PyTorch's DataLoader at another program's command, for bench/pytorch_epochs.h.
+"""Epochs of PyTorch's DataLoader at another program's command, for bench/loaders/pytorch_epochs.h.
 
 `--socket N`: a stream socket. For each line that comes in it runs one epoch of the job of BATCH71_CONFIG, from
 iter(loader) until the last batch was taken, and answers with one line of JSON:

@@ -51,6 +51,12 @@ PytorchEpochs::PytorchEpochs(const Clips& clips, int num_workers)
   child_ = launch::start_process(spec);
 }
 
+PytorchEpochs::~PytorchEpochs() {
+  shutdown(socket_.get(), SHUT_RDWR);
+  constexpr int kGoMs = 10'000;
+  child_.wait(kGoMs);
+}
+
 void PytorchEpochs::fail(const std::string& why) const {
   throw std::runtime_error("PyTorch " + why + "; it said: " + text_of(folder_.path() + "/said"));
 }

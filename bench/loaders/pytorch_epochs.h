@@ -21,6 +21,9 @@ class PytorchEpochs {
 
   // The same job as loader_config(clips, num_workers). The clips outlive it.
   PytorchEpochs(const Clips& clips, int num_workers);
+  ~PytorchEpochs();  // bounded: lets PyTorch end its workers and remove its files
+  PytorchEpochs(const PytorchEpochs&) = delete;
+  PytorchEpochs& operator=(const PytorchEpochs&) = delete;
 
   // The next one; its workers live on. Throws std::runtime_error with what PyTorch said if it fails.
   Epoch run(bool with_features = false);

@@ -6,25 +6,15 @@
 // thread only takes batches: with one worker that is one core for the work and one for the rank.
 // Zygote and workers are there before the time runs (an epoch goes before). What the loader does and the bare loop does not:
 // hand over between processes, checks of the file and of the features, the traces.
-#include <ATen/core/TensorBody.h>
 #include <sndfile.h>
 
 #include "bench/clips.h"
 #include "bench/goals.h"
-#include "loader/loader.h"
+#include "bench/loaders/loader_epochs.h"
 #include "loader/log_mel.h"
-#include "loader/registry.h"
 
 namespace batch71::bench {
 namespace {
-
-loader::Config config(const Clips& clips, int num_workers) {
-  loader::Config config;
-  config.train_ds.manifest_filepath = clips.manifest();
-  config.train_ds.num_workers = num_workers;
-  config.train_ds.sample_rate = kSampleRateHz;
-  return config;
-}
 
 void decode(const std::string& file, std::vector<float>& samples) {
   SF_INFO info{};
@@ -35,7 +25,7 @@ void decode(const std::string& file, std::vector<float>& samples) {
 }
 
 void bare_loop(benchmark::State& state, const Clips& clips) {
-  loader::LogMel log_mel(config(clips, 0).train_ds);
+  loader::LogMel log_mel(loader_config(clips, 0).train_ds);
   const int64_t channels = log_mel.channels();
   loader::Waveform waveform;
   std::vector<float> features;
@@ -51,27 +41,14 @@ void bare_loop(benchmark::State& state, const Clips& clips) {
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations()) * clips.count());
 }
 
-enum class Tracing { kOn, kOff };
-
 void reference_loader(benchmark::State& state, const Clips& clips, int num_workers,
                       Tracing tracing) {
-  const TemporaryFolder traces(kTraceParent);
-  loader::LoaderSpec spec;
-  spec.config = config(clips, num_workers);
-  if (tracing == Tracing::kOn) spec.run_folder = traces.path();
-  spec.dataset = loader::manifest_dataset_factory(spec.config, 0);
-  spec.featurizer = loader::featurizer_factory(spec.config.train_ds);
-  trace::Writer trace(spec.run_folder, {trace::Role::kMain, 0, 1});
-  loader::Loader loader(std::move(spec), trace);
-  int32_t epochs = 0;
+  LoaderEpochs loader(clips, num_workers, tracing);
   int64_t items = 0;
-  const auto run_epoch = [&] {
-    loader.start_epoch(loader.plan(epochs++));
-    while (const std::optional<loader::Batch> batch = loader.next()) items += batch->num_valid();
-  };
+  const auto run_epoch = [&] { items += loader.run([](const loader::Batch&) {}); };
   run_epoch();  // the first one waits for workers to be forked
   for (auto _ : state) run_epoch();
-  if (items != epochs * clips.count()) state.SkipWithError("samples were lost");
+  if (items != loader.epochs_done() * clips.count()) state.SkipWithError("samples were lost");
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations()) * clips.count());
 }
 

@@ -28,6 +28,11 @@ void add_gate(CLI::App& app, int& exit_code) {
                     "leave out the runs that show each fault on a loader without guards");
   command->add_flag("!--no-hooks", options->gate.calls_hooks,
                     "the subject does not load libuser_hooks.so: faults in user code do not apply");
+  command
+      ->add_option("--job-deadline-ms", options->gate.job_deadline_ms,
+                   "of a whole job, its start included: what hangs is ended then")
+      ->capture_default_str()
+      ->check(CLI::Range(1'000, 3'600'000));
   command->add_option("--junit", options->gate.junit_path, "write the results as JUnit XML");
   command->add_option("--threads", options->gate.threads, "cases at once")
       ->capture_default_str()

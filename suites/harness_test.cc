@@ -14,6 +14,7 @@
 #include "faults/fault.h"
 #include "fixtures/gate.h"
 #include "fixtures/judge.h"
+#include "fixtures/outcome.h"
 #include "launch/cgroup.h"
 #include "launch/mark.h"
 #include "launch/process.h"
@@ -119,6 +120,7 @@ Cases strangers() {
 class Stranger : public CaseTest {};
 TEST_P(Stranger, IsJudgedFromTheOutside) {
   EXPECT_FALSE(fixtures::is_judged_by_traces(run()));
+  EXPECT_EQ(fixtures::outcome_of(run()), "goes on with 1 dummy");
   EXPECT_THAT(result().complaints, testing::IsEmpty());
   EXPECT_THAT(result(), testing::Not(LosesExactly(std::vector<int64_t>{})));
 }
@@ -247,6 +249,51 @@ TEST(Ledger, ForgivesATornLineOnlyWhereARankBeginsAfterIt) {
   EXPECT_THAT(ledger_of(step_line(0, 5) + torn + step_line(1, 6)).problems, testing::SizeIs(1));
   EXPECT_THAT(ledger_of(torn + torn + begin_line(0)).problems, testing::SizeIs(1));
   EXPECT_THAT(ledger_of(step_line(0, 5) + torn).problems, testing::SizeIs(1));
+}
+
+// Four ranks, struck 2 s after their start; rank 1 is the struck one.
+fixtures::Run struck_run(const std::string& fault) {
+  fixtures::Run run;
+  run.scenario = Given(kShort).Inject(faults::find_fault(fault), kPlace).scenario();
+  run.where = kPlace;
+  run.strikes = {{.monotonic_ns = 2'000'000'000, .pid = 1, .op = "read"}};
+  for (int rank = 0; rank < 4; ++rank) {
+    run.cell.ranks.push_back({.rank = rank,
+                              .ended = true,
+                              .signal = 15,
+                              .ended_by_us = true,
+                              .end_monotonic_ns = 6'500'000'000});
+  }
+  return run;
+}
+
+TEST(Outcome, TellsHangingFromDying) {
+  fixtures::Run run = struck_run("featurizer_hang");
+  EXPECT_EQ(fixtures::outcome_of(run), "hangs: it had to be ended after 4.5 s");
+  run.cell.ranks[2] = {.rank = 2, .ended = true, .exit_code = 1, .end_monotonic_ns = 3'000'000'000};
+  run.cell.ranks[3] = {.rank = 3, .ended = true, .exit_code = 7, .end_monotonic_ns = 3'000'000'001};
+  EXPECT_EQ(fixtures::outcome_of(run),
+            "dies: rank 2 first, with code 1; over after 4.5 s, 2 ranks had to be ended");
+}
+
+TEST(Outcome, TellsAGuardFromAnAccident) {
+  fixtures::Run run = struck_run("forward_hang");
+  for (launch::RankEnd& end : run.cell.ranks) {
+    end = {.rank = end.rank, .ended = true, .exit_code = 26, .end_monotonic_ns = 4'000'000'000};
+  }
+  EXPECT_EQ(fixtures::outcome_of(run), "ends: rank 0 first, with code 26; over after 2.0 s");
+}
+
+TEST(Outcome, WhatWasNotStruckTellsNothing) {
+  fixtures::Run run = struck_run("featurizer_hang");
+  run.strikes.clear();
+  EXPECT_EQ(fixtures::outcome_of(run), "it was not struck");
+}
+
+TEST(Outcome, TheRankThatTheFaultKillsIsNotTheJobDying) {
+  fixtures::Run run = struck_run("rank_sigkill");
+  run.cell.ranks[1] = {.rank = 1, .ended = true, .signal = 9, .end_monotonic_ns = 2'000'000'000};
+  EXPECT_EQ(fixtures::outcome_of(run), "hangs: it had to be ended after 4.5 s");
 }
 
 TEST(Junit, SaysWhatFailedAndHowToRunItAgain) {

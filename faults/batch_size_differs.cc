@@ -14,6 +14,7 @@ Fault batch_size_differs() {
       .unguarded =
           "The others are done at half time and leave; the struck rank fails in the all-reduce.",
       .control = ControlEffect::kDies,
+      .guard = "epoch_agreement",
       .verdict = "ranks_disagree",
       .stages = {"agree"},
       .loses = Loss::kJobEnds,

@@ -60,4 +60,14 @@ std::string catalogue_as_markdown() {
   return table + details;
 }
 
+std::string faults_and_guards_as_markdown() {
+  std::string table =
+      "| fault | verdict | guard that answers | lost | without guards |\n|---|---|---|---|---|\n";
+  for (const Fault& fault : catalogue()) {
+    table += "| `" + fault.name + "` | `" + fault.verdict + "` | `" + fault.guard + "` | " +
+             std::string(name(fault.loses)) + " | " + std::string(name(fault.control)) + " |\n";
+  }
+  return table;
+}
+
 }  // namespace batch71::faults

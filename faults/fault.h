@@ -48,6 +48,7 @@ struct Fault {
   std::string how;        // how it is really done
   std::string unguarded;  // what a loader without guards does
   ControlEffect control{};
+  std::string guard;                // that answers: a row of docs/guards.md
   std::string verdict;              // name of the diagnose::Kind that must be found
   std::vector<std::string> stages;  // where it must be found: one of these
   Loss loses{};
@@ -76,5 +77,7 @@ const Fault& find_fault(const std::string& name);
 
 // The page of docs/faults.md.
 std::string catalogue_as_markdown();
+// README's table: fault, verdict, guard, and what a loader without guards does.
+std::string faults_and_guards_as_markdown();
 
 }  // namespace batch71::faults

@@ -3,8 +3,11 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <set>
+#include <sstream>
 
 #include "faults/plan.h"
+#include "loader/config.h"
 #include "trace/errors.h"
 
 namespace batch71::faults {
@@ -43,12 +46,58 @@ TEST(Catalogue, UnknownNameIsRefusedWithTheNearest) {
 }
 
 TEST(Catalogue, PageIsWhatTheCatalogueSays) {
-  const std::string path = BATCH71_DOCS "/faults.md";
+  const std::string path = BATCH71_SOURCE_DIR "/docs/faults.md";
   if (std::getenv("BATCH71_UPDATE_DOCS") != nullptr) std::ofstream(path) << catalogue_as_markdown();
   std::string page;
   std::getline(std::ifstream(path), page, '\0');
   EXPECT_TRUE(page == catalogue_as_markdown())
       << path << " is out of date: run this test once with BATCH71_UPDATE_DOCS=1";
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Between its markers.
+TEST(Readme, TableOfFaultsAndGuardsIsWhatTheCatalogueSays) {
+  const std::string path = BATCH71_SOURCE_DIR "/README.md";
+  const std::string begin = "<!-- generated: faults and guards -->\n";
+  std::string page = read_file(path);
+  const size_t from = page.find(begin);
+  const size_t to = page.find("<!-- end -->", from);
+  ASSERT_NE(from, std::string::npos);
+  ASSERT_NE(to, std::string::npos);
+  const size_t at = from + begin.size();
+  const std::string wanted = "\n" + faults_and_guards_as_markdown() + "\n";
+  if (std::getenv("BATCH71_UPDATE_DOCS") != nullptr) {
+    std::ofstream(path) << page.replace(at, to - at, wanted);
+    return;
+  }
+  EXPECT_TRUE(page.substr(at, to - at) == wanted)
+      << path << " is out of date: run this test once with BATCH71_UPDATE_DOCS=1";
+}
+
+// The first cells of a page's rows, in backticks.
+std::set<std::string> rows_of(const std::string& page) {
+  std::set<std::string> names;
+  std::istringstream lines(page);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("| `")) names.insert(line.substr(3, line.find('`', 3) - 3));
+  }
+  return names;
+}
+
+// The rows themselves are proven by ci/prove-guards.
+TEST(Guards, EverySettingAndEveryFaultHasItsRow) {
+  const std::set<std::string> guards = rows_of(read_file(BATCH71_SOURCE_DIR "/docs/guards.md"));
+  const std::string settings = loader::describe_config();
+  const std::set<std::string> keys = rows_of(settings.substr(settings.find("## `guards:`")));
+  EXPECT_FALSE(keys.empty());
+  for (const std::string& key : keys) EXPECT_TRUE(guards.contains(key)) << key;
+  for (const Fault& fault : catalogue()) {
+    EXPECT_TRUE(guards.contains(fault.guard)) << fault.name << ": '" << fault.guard << "'";
+  }
 }
 
 TEST(Plan, SurvivesItsText) {

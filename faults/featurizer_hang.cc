@@ -13,6 +13,7 @@ Fault featurizer_hang() {
       .how = "A featurizer spins for ever when it is given that sample.",
       .unguarded = "The worker loops, the rank waits for it, all others for the rank.",
       .control = ControlEffect::kHangs,
+      .guard = "item_deadline_ms",
       .verdict = "featurizer_stuck",
       .stages = {"featurize"},
       .loses = Loss::kStruckItem,

@@ -13,6 +13,7 @@ Fault featurizer_throw() {
       .how = "A featurizer throws std::runtime_error when it is given that sample.",
       .unguarded = "The worker dies of the exception; the rank waits for its item for ever.",
       .control = ControlEffect::kHangs,
+      .guard = "exceptions",
       .verdict = "item_threw",
       .stages = {"featurize"},
       .loses = Loss::kStruckItem,

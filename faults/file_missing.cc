@@ -13,6 +13,7 @@ Fault file_missing() {
       .how = "A FUSE server of our own says of the file that there is none.",
       .unguarded = "The worker dies of the exception; the rank waits for its item for ever.",
       .control = ControlEffect::kHangs,
+      .guard = "on_bad_item",
       .verdict = "audio_missing",
       .stages = {"audio_open"},
       .loses = Loss::kStruckItem,

@@ -13,6 +13,7 @@ Fault forward_hang() {
       .how = "The model waits for ever in the forward of that batch.",
       .unguarded = "The rank stands still, all others wait for it in the all-reduce.",
       .control = ControlEffect::kHangs,
+      .guard = "step_deadline_ms",
       .verdict = "forward_stuck",
       .stages = {"forward"},
       .loses = Loss::kJobEnds,

@@ -14,6 +14,7 @@ Fault fuse_read_hang() {
       .unguarded =
           "The worker waits in the kernel, the rank for the worker, all others for the rank.",
       .control = ControlEffect::kHangs,
+      .guard = "item_deadline_ms",
       .verdict = "read_blocked",
       .stages = {"audio_open", "audio_read"},
       .loses = Loss::kStruckItem,

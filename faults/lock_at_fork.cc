@@ -19,6 +19,7 @@ Fault lock_at_fork() {
           "The worker waits for a thread that does not exist in it; the rank waits for its item "
           "for ever.",
       .control = ControlEffect::kHangs,
+      .guard = "threads_before_fork",
       .verdict = "nothing_wrong",
       .stages = {},
       .loses = Loss::kNothing,

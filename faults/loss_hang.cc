@@ -13,6 +13,7 @@ Fault loss_hang() {
       .how = "The model waits for ever in the loss of that batch.",
       .unguarded = "The rank stands still, all others wait for it in the all-reduce.",
       .control = ControlEffect::kHangs,
+      .guard = "step_deadline_ms",
       .verdict = "loss_stuck",
       .stages = {"loss"},
       .loses = Loss::kJobEnds,

@@ -13,6 +13,7 @@ Fault loss_nan() {
       .how = "The model gives NaN as the loss of that batch.",
       .unguarded = "It trains on, and all weights of all ranks become NaN.",
       .control = ControlEffect::kSilentlySpoils,
+      .guard = "non_finite_loss",
       .verdict = "non_finite_loss",
       .stages = {"loss"},
       .loses = Loss::kJobEnds,

@@ -17,6 +17,7 @@ Fault manifest_differs() {
       .unguarded =
           "It trains on: what follows that line has other indices on that rank, without a word.",
       .control = ControlEffect::kSilentlySpoils,
+      .guard = "epoch_agreement",
       .verdict = "ranks_disagree",
       .stages = {"agree"},
       .loses = Loss::kJobEnds,

@@ -13,6 +13,7 @@ Fault rank_sigkill() {
       .how = "The rank gets SIGKILL in the forward of that batch.",
       .unguarded = "The neighbours fail with an error that names the wrong rank; the job dies.",
       .control = ControlEffect::kDies,
+      .guard = "side_channel",
       .verdict = "rank_killed",
       .stages = {"forward"},
       .loses = Loss::kJobEnds,

@@ -13,6 +13,7 @@ Fault rank_sigstop() {
       .how = "The rank gets SIGSTOP in the forward of that batch.",
       .unguarded = "The rank stands still, all others wait for it in the all-reduce.",
       .control = ControlEffect::kHangs,
+      .guard = "collective_deadline_ms",
       .verdict = "rank_stopped",
       .stages = {"forward"},
       .loses = Loss::kJobEnds,

@@ -14,6 +14,7 @@ Fault seed_differs() {
       .unguarded =
           "It trains on: some samples come twice in an epoch, others never, without a word.",
       .control = ControlEffect::kSilentlySpoils,
+      .guard = "epoch_agreement",
       .verdict = "ranks_disagree",
       .stages = {"agree"},
       .loses = Loss::kJobEnds,

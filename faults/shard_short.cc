@@ -38,6 +38,7 @@ Fault shard_short() {
       .how = "Every rank has a manifest of its own; the struck rank's ends before that batch.",
       .unguarded = "The short rank is done and leaves; the others fail in the all-reduce.",
       .control = ControlEffect::kDies,
+      .guard = "uneven",
       .verdict = "shards_uneven",
       .stages = {"agree"},
       .loses = Loss::kJobEnds,

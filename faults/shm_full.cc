@@ -16,6 +16,7 @@ Fault shm_full() {
           "fraction of its traces.",
       .unguarded = "The first queue of a worker in shared memory is a SIGBUS: the job dies.",
       .control = ControlEffect::kDies,
+      .guard = "trace_space",
       .verdict = "tracing_reduced",
       .stages = {"setup"},
       .loses = Loss::kNothing,

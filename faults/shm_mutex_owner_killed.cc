@@ -29,6 +29,7 @@ Fault shm_mutex_owner_killed() {
           "All that use the queue wait in the kernel for the mutex of a dead process, though "
           "finished items lie in it.",
       .control = ControlEffect::kHangs,
+      .guard = "worker_replacement",
       .verdict = "worker_killed",
       .stages = {"featurize"},
       .loses = Loss::kStruckItem,

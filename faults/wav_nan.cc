@@ -48,6 +48,7 @@ Fault wav_nan() {
       .how = "The file is rewritten as 32-bit floats, every hundredth of them NaN.",
       .unguarded = "It trains on, and all weights of all ranks become NaN.",
       .control = ControlEffect::kSilentlySpoils,
+      .guard = "finite_check",
       .verdict = "audio_not_finite",
       .stages = {"audio_read"},
       .loses = Loss::kStruckItem,

@@ -15,6 +15,7 @@ Fault wav_truncated_data() {
       .how = "The file is cut in the middle of its data chunk.",
       .unguarded = "It trains on half a sentence, without a word.",
       .control = ControlEffect::kSilentlySpoils,
+      .guard = "declared_duration",
       .verdict = "audio_truncated",
       .stages = {"audio_open", "audio_read"},
       .loses = Loss::kStruckItem,

@@ -16,6 +16,7 @@ Fault wav_truncated_header() {
       .unguarded =
           "The worker dies of the decoder's exception; the rank waits for its item for ever.",
       .control = ControlEffect::kHangs,
+      .guard = "on_bad_item",
       .verdict = "audio_unreadable",
       .stages = {"audio_open", "audio_read"},
       .loses = Loss::kStruckItem,

@@ -17,6 +17,7 @@ Fault worker_crash_loop() {
       .unguarded =
           "The workers die and their items are never finished; the rank waits for them for ever.",
       .control = ControlEffect::kHangs,
+      .guard = "crash_loop",
       .verdict = "crash_loop",
       .stages = {"featurize"},
       .loses = Loss::kJobEnds,

@@ -15,6 +15,7 @@ Fault worker_deadlock() {
           "at once.",
       .unguarded = "The worker sleeps for ever, the rank waits for it, all others for the rank.",
       .control = ControlEffect::kHangs,
+      .guard = "item_deadline_ms",
       .verdict = "worker_deadlocked",
       .stages = {"featurize"},
       .loses = Loss::kStruckItem,

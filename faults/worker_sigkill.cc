@@ -13,6 +13,7 @@ Fault worker_sigkill() {
       .how = "A FUSE server of our own sends SIGKILL to the process that reads the file.",
       .unguarded = "The item is never finished; the rank waits for it for ever.",
       .control = ControlEffect::kHangs,
+      .guard = "worker_replacement",
       .verdict = "worker_killed",
       .stages = {"audio_open", "audio_read"},
       .loses = Loss::kStruckItem,

@@ -15,6 +15,7 @@ Fault worker_sigstop() {
           "The worker stands still, the rank waits for it for ever; no timeout of the worker's "
           "fires.",
       .control = ControlEffect::kHangs,
+      .guard = "item_deadline_ms",
       .verdict = "worker_stopped",
       .stages = {"audio_open", "audio_read"},
       .loses = Loss::kStruckItem,

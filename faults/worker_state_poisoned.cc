@@ -15,6 +15,7 @@ Fault worker_state_poisoned() {
           "it throws at the samples of one batch. Workers of that epoch's own do not.",
       .unguarded = "The worker dies of the exception; the rank waits for its item for ever.",
       .control = ControlEffect::kHangs,
+      .guard = "exceptions",
       .verdict = "state_left_behind",
       .stages = {"featurize"},
       .loses = Loss::kStruckBatch,

@@ -15,6 +15,7 @@ Fault worker_unkillable() {
           "state D.",
       .unguarded = "The worker cannot even be killed; the rank waits for it for ever.",
       .control = ControlEffect::kHangs,
+      .guard = "deaf_worker",
       .verdict = "read_unkillable",
       .stages = {"audio_open", "audio_read"},
       .loses = Loss::kStruckItem,

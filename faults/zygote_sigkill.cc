@@ -15,6 +15,7 @@ Fault zygote_sigkill() {
           "file.",
       .unguarded = "The reader's parent is the rank itself: the job dies.",
       .control = ControlEffect::kDies,
+      .guard = "zygote_watch",
       .verdict = "zygote_lost",
       .stages = {"none"},
       .loses = Loss::kJobEnds,

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <thread>
 
 #include <ATen/core/TensorBody.h>
@@ -626,6 +627,47 @@ TEST_F(WorkerPoolTest, APauseBeforeTheWatchsFirstTurnIsNobodysDelay) {
   kill(children_of(getpid()).at(0), SIGSTOP);  // so that no answer comes before the turn
   pool.act(trace::monotonic_ns() + 60'000'000'000, 0, trace_);
   EXPECT_THAT(fatals_, IsEmpty());
+}
+
+// Whatever the pool waits for: what the watch overslept is not counted.
+TEST_F(WorkerPoolTest, APauseIsNobodysDelay) {
+  spec_.config.guards.collective_deadline_ms = 2'000;
+  spec_.config.train_ds.num_workers = 1;
+  spec_.dataset = [] { return std::make_unique<CountingDataset>(42); };
+  spec_.featurizer = [] { return std::make_unique<ActingFeaturizer>(nothing); };
+  WorkerPool pool(std::make_shared<LoaderParts>(spec_));
+  kill(children_of(getpid()).at(0), SIGSTOP);  // so that no answer comes
+  constexpr uint64_t kPausedNs = 60'000'000'000;
+  const uint64_t begin_ns = trace::monotonic_ns();
+  pool.act(begin_ns, 0, trace_);
+  pool.act(begin_ns + kPausedNs, kPausedNs, trace_);
+  EXPECT_THAT(fatals_, IsEmpty());
+  pool.act(begin_ns + 2 * kPausedNs, 0, trace_);
+  EXPECT_EQ(fatals_.size(), 1u);
+}
+
+// Sound samples, of which the featurizer's second channel makes infinity.
+class LoudDataset : public CountingDataset {
+ public:
+  using CountingDataset::CountingDataset;
+  Waveform load(int64_t index, trace::Writer& trace) override {
+    Waveform waveform = CountingDataset::load(index, trace);
+    if (index == 9) waveform.samples[3] = std::numeric_limits<float>::max();
+    return waveform;
+  }
+};
+
+TEST_F(WorkerPoolTest, FeaturesThatAreNoNumbersCostOneSample) {
+  spec_.config.train_ds.num_workers = 0;
+  spec_.dataset = [] { return std::make_unique<LoudDataset>(42); };
+  spec_.featurizer = [] { return std::make_unique<ActingFeaturizer>(nothing); };
+  Loader loader(spec_, trace_);
+  std::vector<int64_t> dummies;
+  for (const Seen& batch : epoch(loader)) {
+    dummies.insert(dummies.end(), batch.dummies.begin(), batch.dummies.end());
+    for (const BadItem reason : batch.reasons) EXPECT_EQ(reason, BadItem::kNotFinite);
+  }
+  EXPECT_THAT(dummies, ElementsAre(9));
 }
 
 // Runs `body` in a child of its own; its wait status.

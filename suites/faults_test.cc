@@ -180,6 +180,18 @@ TEST_P(EveryNoise, IsLocatedOrRecoveredInTime) { expect_all(result()); }
 INSTANTIATE_TEST_SUITE_P(Bad, EveryNoise, testing::ValuesIn(book("EveryNoise", struck_noise())),
                          NameOfCase{});
 
+// --- The canary: a wrong expectation, for the harness to see that it is reported as failed ---
+
+class DISABLED_Canary : public CaseTest {};
+TEST_P(DISABLED_Canary, MustBeReportedAsFailed) {
+  EXPECT_THAT(result(), Names("rank_killed", faults::Where{.rank = 1}));
+}
+INSTANTIATE_TEST_SUITE_P(Clean, DISABLED_Canary,
+                         testing::ValuesIn(book("DISABLED_Canary",
+                                                {{"nothing",
+                                                  Given(Topology{2, 1, 4, false, 6}).scenario()}})),
+                         NameOfCase{});
+
 // --- The remedy that a verdict names: with it nothing strikes ---
 
 Cases every_remedy() {

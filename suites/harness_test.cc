@@ -356,6 +356,69 @@ TEST(Pairwise, HasFewRows) {
   EXPECT_LE(pairwise({9, 5, 2, 2, 4}).size(), 50u);  // 45 at the least, of 720
 }
 
+// --- The canary: what must fail is reported as failed, by exit code, in words and in XML ---
+
+class Canary : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const std::string missing = launch::cell_support().missing; !missing.empty()) {
+      GTEST_SKIP() << missing;
+    }
+    folder_ = keeper_.make_temporary_folder(fs::temp_directory_path().string());
+  }
+
+  // How it ended; what it said and wrote is in `said_` and `xml_`.
+  int run(std::vector<std::string> argv, const std::map<std::string, std::string>& env = {}) {
+    constexpr int kDeadlineMs = 60'000;
+    argv.front() = launch::sibling_program(argv.front());
+    launch::ProcessSpec spec;
+    spec.argv = std::move(argv);
+    spec.env.insert(env.begin(), env.end());
+    spec.output_path = folder_ + "/said";
+    fs::remove(spec.output_path);
+    launch::Child program = launch::start_process(spec);
+    if (!program.wait(kDeadlineMs)) return -1;
+    said_ = contents(spec.output_path);
+    xml_ = contents(folder_ + "/junit.xml");
+    return program.ending()->exit_code();
+  }
+
+  static std::string contents(const std::string& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  launch::Keeper keeper_;
+  std::string folder_;
+  std::string said_;
+  std::string xml_;
+};
+
+TEST_F(Canary, AWrongExpectationFailsItsSuite) {
+  EXPECT_EQ(run({"faults_suite", "--gtest_also_run_disabled_tests", "--gtest_filter=*Canary.*",
+                 "--gtest_output=xml:" + folder_ + "/junit.xml"}),
+            1);
+  EXPECT_THAT(said_, HasSubstr("expected rank_killed"));
+  EXPECT_THAT(said_,
+              HasSubstr("[  FAILED  ] Clean/DISABLED_Canary.MustBeReportedAsFailed/nothing"));
+  EXPECT_THAT(xml_, HasSubstr("<testsuites tests=\"1\" failures=\"1\""));
+}
+
+TEST_F(Canary, ASubjectThatLiesFailsTheGateAndAnHonestOneDoesNot) {
+  for (const bool lies : {true, false}) {
+    const std::map<std::string, std::string> env{
+        {"VICE", lies ? "lies" : "none"},
+        {"REFERENCE", launch::sibling_program("batch71-reference")}};
+    EXPECT_EQ(run({"batch71", "gate", "--only", "none", "--subject", BATCH71_BAD_SUBJECT,
+                   "--topology", "w2.k1.b4.in_order.n6", "--junit", folder_ + "/junit.xml"},
+                  env),
+              lies ? 1 : 0);
+    EXPECT_THAT(said_, testing::ContainsRegex(lies ? "bad_subject.sh .* FAIL\n" : " pass\n"));
+    EXPECT_THAT(said_, HasSubstr(lies ? "0 passed, 1 failed" : "1 passed, 0 failed"));
+    EXPECT_THAT(xml_, HasSubstr(lies ? "failures=\"1\"" : "failures=\"0\""));
+  }
+}
+
 // --- kill -9 of the gate, with a strike live ---
 
 // Looks again and again, since most of what is awaited has no event for us.

@@ -67,6 +67,7 @@ EpochSide StepLoop::own_side() const {
   side.trainer_digest = static_cast<int64_t>(digest(config_.trainer));
   side.parameter_digest = static_cast<int64_t>(training_.parameter_digest());
   side.manifest_digest = static_cast<int64_t>(loader_.data_digest());
+  side.shard_digest = static_cast<int64_t>(loader_.dataset().shard_digest());
   return side;
 }
 

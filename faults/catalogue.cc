@@ -39,6 +39,7 @@ Fault shm_full();
 Fault lock_at_fork();
 Fault shm_mutex_owner_killed();
 Fault rank_never_starts();
+Fault sampler_missing();
 Fault store_host_stopped();
 
 namespace {
@@ -76,6 +77,7 @@ constexpr Definition kDefinitions[] = {
     lock_at_fork,
     shm_mutex_owner_killed,
     rank_never_starts,
+    sampler_missing,
     store_host_stopped,
 };
 

@@ -60,6 +60,8 @@ struct Fault {
   bool is_lasting = false;
   // From its place on it strikes whoever comes: several times, of which the first one counts.
   bool strikes_on = false;
+  // All ranks are struck alike: none of them is to blame.
+  bool strikes_all = false;
   // Rank 0, which hosts the store, is the one that is struck.
   bool strikes_host = false;
   // persistent_workers: false is its remedy: then it does not strike.

@@ -36,7 +36,7 @@ std::string refusal(const std::string& text, const JobShape& job) {
 }
 
 TEST(Catalogue, HasItsFaults) {
-  EXPECT_EQ(catalogue().size(), 32u);
+  EXPECT_EQ(catalogue().size(), 33u);
   EXPECT_EQ(find_fault("file_fifo").verdict, "read_blocked");
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "loader/hash.h"
 
@@ -17,7 +18,7 @@ struct Field {
   int64_t EpochSide::*value;
   bool must_agree;
 };
-constexpr std::array<Field, 10> kFields{{
+constexpr std::array<Field, 11> kFields{{
     {"world_size", &EpochSide::world_size, true},
     {"epoch", &EpochSide::epoch, true},
     {"seed", &EpochSide::seed, true},
@@ -28,6 +29,7 @@ constexpr std::array<Field, 10> kFields{{
     {"batches", &EpochSide::batches, false},
     {"samples", &EpochSide::samples, false},
     {"plan_digest", &EpochSide::plan_digest, false},
+    {"shard_digest", &EpochSide::shard_digest, false},
 }};
 
 std::string value_text(std::string_view name, int64_t value) {
@@ -104,6 +106,19 @@ std::string disagreement(const std::vector<EpochSide>& sides) {
     if (!text.empty()) return text;
   }
   return {};
+}
+
+std::string identical_shards(const std::vector<EpochSide>& sides) {
+  std::set<int64_t> known;
+  std::vector<size_t> again;
+  for (size_t rank = 0; rank < sides.size(); ++rank) {
+    const int64_t shard = sides[rank].shard_digest;
+    if (shard != 0 && !known.insert(shard).second) again.push_back(rank);
+  }
+  if (again.empty()) return {};
+  const bool is_of_all = again.size() + 1 == sides.size();
+  return fmt::format("kind=shards_identical rank={} ranks={}",
+                     is_of_all ? -1 : static_cast<int>(again[0]), fmt::join(again, ","));
 }
 
 std::string unevenness(const std::vector<EpochSide>& sides) {

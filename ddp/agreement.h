@@ -26,6 +26,8 @@ struct EpochSide {
   int64_t batches = 0;
   int64_t samples = 0;
   int64_t plan_digest = 0;
+  // These must differ where both are known (not 0):
+  int64_t shard_digest = 0;
 
   Row row() const;
   static EpochSide from_row(const Row& row);
@@ -36,6 +38,9 @@ std::string to_text(const EpochSide& side);
 // "" when all agree; else "kind=ranks_disagree rank=1 ranks=1,3 what=config_digest mine=.. others=..":
 // those that differ from the majority (of equals: from the lowest rank), the first of them as `rank`.
 std::string disagreement(const std::vector<EpochSide>& sides);
+// Shards that several ranks have: "" when there are none; else "kind=shards_identical rank=2 ranks=2,3",
+// those that have what a lower rank has. Where all have the same, none of them is to blame: rank=-1.
+std::string identical_shards(const std::vector<EpochSide>& sides);
 // Batch counts alone: "" when even; else "kind=shards_uneven rank=1 ranks=1 batches=71 others=72
 // samples=568". Of two counts that are equally frequent the larger one is the usual one.
 std::string unevenness(const std::vector<EpochSide>& sides);

@@ -51,6 +51,20 @@ TEST(EpochAgreement, RankZeroCanBeTheOddOne) {
   EXPECT_EQ(disagreement(sides), "kind=ranks_disagree rank=0 ranks=0 what=seed mine=1 others=0");
 }
 
+TEST(EpochAgreement, NamesThoseThatHaveTheShardOfAnother) {
+  std::vector<EpochSide> sides = sides_with_batches({72, 72, 72, 72});
+  EXPECT_THAT(identical_shards(sides), IsEmpty());  // not sharded, or nothing is known
+  for (size_t rank = 0; rank < sides.size(); ++rank) {
+    sides[rank].shard_digest = static_cast<int64_t>(rank) + 7;
+  }
+  EXPECT_THAT(identical_shards(sides), IsEmpty());
+  sides[3].shard_digest = sides[1].shard_digest;
+  EXPECT_EQ(identical_shards(sides), "kind=shards_identical rank=3 ranks=3");
+  for (EpochSide& side : sides) side.shard_digest = 7;
+  EXPECT_EQ(identical_shards(sides), "kind=shards_identical rank=-1 ranks=1,2,3");
+  EXPECT_THAT(identical_shards({sides[0]}), IsEmpty());
+}
+
 TEST(EpochAgreement, NamesTheShortShardAlsoAmongTwo) {
   EXPECT_EQ(unevenness(sides_with_batches({71, 72})),
             "kind=shards_uneven rank=0 ranks=0 batches=71 others=72 samples=568");

@@ -48,6 +48,7 @@ int32_t Rounds::before_epoch(EpochSide mine, loader::EpochPlan& plan) {
   std::vector<EpochSide> sides;
   for (const Row& row : rows) sides.push_back(EpochSide::from_row(row));
   if (const std::string text = disagreement(sides); !text.empty()) disagree(text);
+  if (const std::string text = identical_shards(sides); !text.empty()) disagree(text);
   has_joined_ = false;
   joint_plan_ = joint_plan_digest(sides);
   const int64_t batches = even_out(plan, sides);

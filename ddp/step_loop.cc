@@ -19,6 +19,8 @@ namespace {
 using trace::Event;
 using trace::Stage;
 
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
 // `refusal`: what rank 0 knows already; an earlier attempt that has not ended may hold its port too.
 Collectives meet(const Environment& env, const loader::Guards& guards, const std::string& refusal,
                  Progress& progress) {
@@ -27,11 +29,9 @@ Collectives meet(const Environment& env, const loader::Guards& guards, const std
   } catch (const UsageError& error) {
     throw UsageError(refusal.empty() ? error.what() : refusal);
   } catch (const std::exception& error) {
-    progress.watch().symptom(Stage::kSetup, error.what());
+    progress.watch().symptom(Stage::kSetup, "the ranks did not meet: " + first_line(error.what()));
   }
 }
-
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 std::shared_ptr<Model> make_model(const Seams& seams, loader::Loader& loader) {
   return seams.model({seams.featurizer()->channels(), loader.dataset().num_classes()});
@@ -67,6 +67,7 @@ EpochSide StepLoop::own_side() const {
   side.trainer_digest = static_cast<int64_t>(digest(config_.trainer));
   side.parameter_digest = static_cast<int64_t>(training_.parameter_digest());
   side.manifest_digest = static_cast<int64_t>(loader_.data_digest());
+  side.shard_digest = static_cast<int64_t>(loader_.dataset().shard_digest());
   return side;
 }
 

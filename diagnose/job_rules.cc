@@ -22,19 +22,31 @@ bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
+Kind kind_of_disagreement(std::string_view text) {
+  const std::string_view kind = word(text, "kind");
+  if (kind == "shards_uneven") return Kind::kShardsUneven;
+  return kind == "shards_identical" ? Kind::kShardsIdentical : Kind::kRanksDisagree;
+}
+
+std::string what_differs(Kind kind, std::string_view text) {
+  switch (kind) {
+    case Kind::kShardsUneven:
+      return fmt::format("{}, others have {}", word(text, "batches"), word(text, "others"));
+    case Kind::kShardsIdentical:
+      return fmt::format("ranks {} have what a lower one has", word(text, "ranks"));
+    default: return std::string(word(text, "what"));
+  }
+}
+
 // All ranks write down the same disagreement; the first one speaks.
 std::vector<Verdict> stated_disagreement(const RunFacts& facts) {
   const std::vector<Incident> said = facts.of(Event::kDisagreement);
   if (said.empty()) return {};
   const std::string& text = said.front().entry->text;
-  const Kind kind =
-      word(text, "kind") == "shards_uneven" ? Kind::kShardsUneven : Kind::kRanksDisagree;
+  const Kind kind = kind_of_disagreement(text);
   Verdict verdict = verdict_from(kind, static_cast<int>(number(text, "rank", -1)), said.front());
   verdict.index = -1;
-  verdict.what =
-      kind == Kind::kRanksDisagree
-          ? std::string(word(text, "what"))
-          : fmt::format("{}, others have {}", word(text, "batches"), word(text, "others"));
+  verdict.what = what_differs(kind, text);
   // A text that was cut off says that there was one, not in what.
   verdict.sure = !text.empty();
   verdict.recovered = facts.job_done;

@@ -1,5 +1,6 @@
 // Rules about ranks: stuck in a step of their own, stopped, killed, gone, or holding up the others.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <tuple>
@@ -229,6 +230,13 @@ std::optional<Verdict> lagging_rank(const RunFacts& facts, const RankFacts& rank
   return verdict;
 }
 
+// One that launch had to end did not leave by itself.
+bool never_came(const RankFacts* rank) {
+  if (rank == nullptr) return true;
+  const bool ended_by_launch = rank->ended && rank->ended->entry->text == kEndedByLaunch;
+  return rank->main == nullptr && (!rank->wait_status || ended_by_launch);
+}
+
 // A rank that has waited too long for all to be there; nullptr: none.
 const RankFacts* first_that_waits_to_start(const RunFacts& facts) {
   for (const auto& [number, rank] : facts.ranks) {
@@ -297,22 +305,25 @@ std::vector<Verdict> lost_ranks(const RunFacts& facts) {
 
 std::vector<Verdict> missing_ranks(const RunFacts& facts) {
   const RankFacts* waits = facts.job_done ? nullptr : first_that_waits_to_start(facts);
-  std::vector<Verdict> out;
-  for (int number = 0; waits != nullptr && number < facts.world_size; ++number) {
-    const RankFacts* rank = facts.rank(number);
-    if (rank != nullptr && (rank->main != nullptr || rank->wait_status)) continue;
-    Verdict verdict;
-    verdict.kind = Kind::kRankMissing;
-    verdict.rank = number;
-    verdict.stage = Stage::kSetup;
-    verdict.sure = !facts.cut && waits->ended_with(ExitCode::kPeerLost);
-    verdict.since_ns = waits->newest->monotonic_ns;
-    verdict.detected_ns = first_stamp_ns(facts, verdict.since_ns, 0);
-    verdict.evidence.push_back("it wrote no trace, and others wait for it to start");
-    add_newest(verdict, *waits);
-    out.push_back(verdict);
+  if (waits == nullptr) return {};
+  std::vector<int> missing;
+  for (int number = 0; number < facts.world_size; ++number) {
+    if (never_came(facts.rank(number))) missing.push_back(number);
   }
-  return out;
+  if (missing.empty()) return {};
+  Verdict verdict;
+  verdict.kind = Kind::kRankMissing;
+  verdict.rank = missing.front();
+  if (missing.size() > 1) {
+    verdict.what = fmt::format("nor did {}", fmt::join(missing.begin() + 1, missing.end(), ", "));
+  }
+  verdict.stage = Stage::kSetup;
+  verdict.sure = !facts.cut && waits->ended_with(ExitCode::kPeerLost);
+  verdict.since_ns = waits->newest->monotonic_ns;
+  verdict.detected_ns = first_stamp_ns(facts, verdict.since_ns, 0);
+  verdict.evidence.push_back("it wrote no trace, and others wait for it to start");
+  add_newest(verdict, *waits);
+  return {verdict};
 }
 
 std::vector<Verdict> lagging_ranks(const RunFacts& facts) {

@@ -394,6 +394,14 @@ void ranks_disagree(RunFolderBuilder& run) {
     leave(run, rank, ExitCode::kRanksDisagree, "the ranks disagree");
   }
 }
+void shards_identical(RunFolderBuilder& run) {
+  agree_on_shards(run);
+  for (int rank : {0, 1}) {
+    run.main(rank).incident_at({0, -1, -1}, Event::kDisagreement, Stage::kAgree,
+                               "kind=shards_identical rank=-1 ranks=1");
+    leave(run, rank, ExitCode::kRanksDisagree, "the ranks disagree");
+  }
+}
 void budget_spent(RunFolderBuilder& run) {
   begin_job(run);
   for (int rank : {0, 1}) {
@@ -544,11 +552,12 @@ Verdict before_epochs(Verdict verdict) {
   return verdict;
 }
 
+constexpr Stage kRead = Stage::kAudioRead;
+constexpr Stage kFeaturize = Stage::kFeaturize;
+
 }  // namespace
 
 const std::vector<Scenario>& scenarios() {
-  constexpr Stage kRead = Stage::kAudioRead;
-  constexpr Stage kFeaturize = Stage::kFeaturize;
   static const std::vector<Scenario> kScenarios{
       {"Clean", clean, Verdict{}},
       {"InProgress", in_progress, Verdict{}},
@@ -606,6 +615,7 @@ const std::vector<Scenario>& scenarios() {
       {"ShardsJoined", shards_joined, evened_out()},
       {"StreamRanDry", stream_ran_dry, dried_up()},
       {"RanksDisagree", ranks_disagree, of_rank(Kind::kRanksDisagree, 1, -1, Stage::kAgree)},
+      {"ShardsIdentical", shards_identical, of_rank(Kind::kShardsIdentical, -1, -1, Stage::kAgree)},
       {"BudgetSpent", budget_spent, of_rank(Kind::kErrorBudgetSpent, -1, 71, Stage::kAgree)},
       {"ZygoteLost", zygote_lost, of_rank(Kind::kZygoteLost, 1, 71, Stage::kFetch)},
       {"CrashLoop", crash_loop, of_worker_loop()},

@@ -17,12 +17,21 @@ constexpr std::string_view kFreshWorkers =
 constexpr std::string_view kNoWorkers =
     "train_ds: num_workers: 0 shows whether it is the worker or the sample";
 
+constexpr std::string_view kWhoStopsWorkers =
+    "find who stops the worker; kill -CONT resumes it; train_ds: persistent_workers: false starts "
+    "new ones each epoch";
 constexpr std::string_view kWhoKills =
     "look for the out-of-memory killer (dmesg) and for who sends signals";
 constexpr std::string_view kRoom =
     "make room there (docker run --shm-size), or set BATCH71_TRACE_DIR to a folder that has it; "
     "the "
     "training itself needs none";
+constexpr std::string_view kOneManifest =
+    "name one manifest for all ranks (train_ds: manifest_filepath without {rank}): it is dealt "
+    "out; or give each rank a shard of its own; if it is meant so (a tiny overfit test), run one "
+    "rank, or list the samples in another order for each";
+constexpr std::string_view kFreeBatches =
+    "free batches before asking for more, or copy what is to be kept";
 constexpr std::string_view kWorkersOutput =
     "look at the workers' output (rank<r>.workers.log in the run folder) and for the out-of-memory "
     "killer (dmesg); train_ds: num_workers: 0 runs the same code in the rank";
@@ -52,8 +61,7 @@ const std::vector<KindText>& all_kinds() {
       {Kind::kWorkerDeadlocked, "worker_deadlocked", "the worker's threads wait for each other",
        "take the featurizer's locks in one order; until then train_ds: num_workers: 0"},
       {Kind::kWorkerStopped, "worker_stopped", "the worker is stopped (SIGSTOP or a debugger)",
-       "find who stops the worker; kill -CONT resumes it; train_ds: persistent_workers: false "
-       "starts new ones each epoch"},
+       kWhoStopsWorkers},
       {Kind::kWorkerKilled, "worker_killed", "the worker was killed by a signal",
        "look for the out-of-memory killer (dmesg); fewer workers or train_ds: num_workers: 0"},
       {Kind::kWorkerExited, "worker_exited", "the worker ended by itself",
@@ -81,6 +89,8 @@ const std::vector<KindText>& all_kinds() {
        "check the network between the hosts; trace every rank"},
       {Kind::kShardsUneven, "shards_uneven", "the rank has another number of batches",
        "even out the shards, or guards: uneven: join (or pad, drop)"},
+      {Kind::kShardsIdentical, "shards_identical",
+       "ranks have the same samples: each is trained on several times in an epoch", kOneManifest},
       {Kind::kRanksDisagree, "ranks_disagree", "the ranks are about to do different things",
        "give every rank the same config, manifest and model"},
       {Kind::kErrorBudgetSpent, "error_budget_spent",
@@ -90,8 +100,7 @@ const std::vector<KindText>& all_kinds() {
        kWhoKills},
       {Kind::kCrashLoop, "crash_loop", "every replacement of the worker dies", kWorkersOutput},
       {Kind::kWorkersStarved, "workers_starved",
-       "every slot of the batch memory is kept by the program",
-       "free batches before asking for more, or copy what is to be kept"},
+       "every slot of the batch memory is kept by the program", kFreeBatches},
       {Kind::kNonFiniteLoss, "non_finite_loss", "the loss became NaN or infinite",
        "lower the learning rate; guards: finite_check: reject keeps such samples out"},
       {Kind::kTracingReduced, "tracing_reduced", "traces are shorter: their folder is full", kRoom},

@@ -40,6 +40,7 @@ enum class Kind {
   kCollectiveStuck,  // all wait, nobody is to blame by the traces
   // The job:
   kShardsUneven,
+  kShardsIdentical,
   kRanksDisagree,
   kErrorBudgetSpent,
   kZygoteLost,

@@ -222,6 +222,18 @@ TEST(Verdicts, SamplesThatAreToldAsOneAreAllNamed) {
   EXPECT_THAT(run.diagnose().verdicts.front().evidence, Contains(HasSubstr("samples 568, 569")));
 }
 
+TEST(Verdicts, RanksThatNeverCameAreToldAsOne) {
+  RunFolderBuilder run(4);
+  scenario("RankMissing").build(run);
+  run.main(2).record(Event::kStarting, Stage::kSetup);
+  // What hung before its program was there, launch had to end.
+  run.launch().incident(Event::kRankEnded, Stage::kNone, "ended by launch", 15, 1);
+  const Diagnosis diagnosis = run.diagnose();
+  ASSERT_EQ(diagnosis.verdicts.size(), 1u) << describe(diagnosis);
+  EXPECT_EQ(one_line(diagnosis.verdicts.front()),
+            "rank 1: in setup: the rank never came (nor did 3)");
+}
+
 TEST(Verdicts, AJobThatWasKilledAsAWholeIsNotCalledHung) {
   RunFolderBuilder run;
   scenario("InProgress").build(run);

@@ -38,6 +38,9 @@ Fault worker_crash_loop();
 Fault shm_full();
 Fault lock_at_fork();
 Fault shm_mutex_owner_killed();
+Fault rank_never_starts();
+Fault sampler_missing();
+Fault store_host_stopped();
 
 namespace {
 
@@ -73,6 +76,9 @@ constexpr Definition kDefinitions[] = {
     shm_full,
     lock_at_fork,
     shm_mutex_owner_killed,
+    rank_never_starts,
+    sampler_missing,
+    store_host_stopped,
 };
 
 std::vector<Fault> all_of_them() {

@@ -16,8 +16,9 @@ namespace batch71::faults {
 
 enum class Family { kData, kIo, kWorker, kStep, kRank, kShards, kResources };
 
-// What is struck: one sample on its way, a rank's training step, what it is to train on, or the rank.
-enum class Target { kItem, kStep, kShard, kRank };
+// What is struck: one sample on its way, a rank's training step, what it is to train on, the rank, or
+// the rank before it has met the others.
+enum class Target { kItem, kStep, kShard, kRank, kStart };
 
 // What a loader without guards does, seen from outside.
 enum class ControlEffect { kHangs, kDies, kSilentlySpoils };
@@ -27,7 +28,7 @@ enum class ControlEffect { kHangs, kDies, kSilentlySpoils };
 enum class Loss { kNothing, kStruckItem, kStruckBatch, kJobEnds };
 
 // The guard that answers; it bounds the time from strike to detection.
-enum class Deadline { kNone, kItem, kStep, kCollective };
+enum class Deadline { kNone, kItem, kStep, kCollective, kStartup };
 
 struct Needs {
   bool fuse = false;           // a file system of our own
@@ -59,6 +60,10 @@ struct Fault {
   bool is_lasting = false;
   // From its place on it strikes whoever comes: several times, of which the first one counts.
   bool strikes_on = false;
+  // All ranks are struck alike: none of them is to blame.
+  bool strikes_all = false;
+  // Rank 0, which hosts the store, is the one that is struck.
+  bool strikes_host = false;
   // persistent_workers: false is its remedy: then it does not strike.
   bool spares_fresh_workers = false;
   Needs needs{};

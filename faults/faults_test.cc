@@ -36,7 +36,7 @@ std::string refusal(const std::string& text, const JobShape& job) {
 }
 
 TEST(Catalogue, HasItsFaults) {
-  EXPECT_EQ(catalogue().size(), 30u);
+  EXPECT_EQ(catalogue().size(), 33u);
   EXPECT_EQ(find_fault("file_fifo").verdict, "read_blocked");
 }
 
@@ -140,6 +140,12 @@ TEST(Plan, StrikesInTheFirstEpochThatTheFaultAllows) {
   EXPECT_EQ(resolve(parse_plan("worker_state_poisoned"), job).epoch, 1);
   EXPECT_THAT(refusal("worker_state_poisoned@epoch=0", job), HasSubstr("from epoch 1 on"));
   EXPECT_THAT(refusal("wav_nan@epoch=1", job), HasSubstr("in epoch 0, and again in each later"));
+}
+
+TEST(Plan, TheStoreIsHostedByRank0) {
+  EXPECT_EQ(resolve(parse_plan("store_host_stopped"), job_of_four()).rank, 0);
+  EXPECT_THAT(refusal("store_host_stopped@rank=1", job_of_four()),
+              HasSubstr("rank 0 hosts the store"));
 }
 
 TEST(Plan, PlacesThatCannotBeAreRefused) {

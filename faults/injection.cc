@@ -22,11 +22,15 @@ launch::HelperSpec corpusfs(const Site& site, const std::vector<std::string>& mo
   return helper;
 }
 
-std::string write_json(const std::string& path, const nlohmann::json& value) {
+std::string write_file(const std::string& path, const std::string& text) {
   std::ofstream out(path);
-  out << value << "\n";
+  out << text;
   if (!out.flush()) throw std::runtime_error(path + ": cannot be written");
   return path;
+}
+
+std::string write_json(const std::string& path, const nlohmann::json& value) {
+  return write_file(path, value.dump() + "\n");
 }
 
 Injection user_code(const Site& site, nlohmann::json at, UserDeed deed) {
@@ -72,6 +76,15 @@ Injection leave_little_room(const Site& site) {
 Injection give_own_settings(const Site& site, std::map<std::string, std::string> settings) {
   Injection injection = watch_open(site, site.own_config);
   injection.own_settings = std::move(settings);
+  return injection;
+}
+
+Injection start_by_script(const Site& site, const std::string& script) {
+  const std::string path = site.case_folder + "/start.sh";
+  const std::string struck = write_file(site.case_folder + "/struck", "");
+  Injection injection = watch_open(site, struck);
+  injection.env["STRUCK"] = struck;
+  injection.wrapper = {"sh", write_file(path, script)};
   return injection;
 }
 

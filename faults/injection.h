@@ -41,8 +41,9 @@ struct Site {
 
 struct Injection {
   std::vector<launch::HelperSpec> helpers;
-  launch::Environment env;        // of every rank
-  std::string manifest_filepath;  // instead of the config's; empty: as it is
+  launch::Environment env;           // of every rank
+  std::vector<std::string> wrapper;  // before every rank's program and its arguments
+  std::string manifest_filepath;     // instead of the config's; empty: as it is
   // Of train_ds, for the struck rank alone: it gets site.own_config.
   std::map<std::string, std::string> own_settings;
 };
@@ -58,6 +59,10 @@ Injection leave_little_room(const Site& site);
 
 // The struck rank has other settings than the rest; it strikes when that rank reads them.
 Injection give_own_settings(const Site& site, std::map<std::string, std::string> settings);
+
+// Every rank is started by this shell script, which is to end in `exec "$@"`; it strikes when the script
+// opens the file that the variable STRUCK names.
+Injection start_by_script(const Site& site, const std::string& script);
 
 // What the user's own code does when it is called at the place (faults/seams/user_hooks.h).
 enum class UserDeed {

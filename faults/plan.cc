@@ -126,8 +126,12 @@ std::string to_text(const Where& where) {
 
 Where resolve(const FaultPlan& plan, const JobShape& job) {
   const std::string text = to_text(plan);
-  const int64_t rank = plan.rank.value_or(job.world_size > 1 ? 1 : 0);
+  const bool is_of_host = plan.fault->strikes_host || job.world_size == 1;
+  const int64_t rank = plan.rank.value_or(is_of_host ? 0 : 1);
   check_below(text, "rank", rank, job.world_size, "ranks are");
+  if (plan.fault->strikes_host && rank != 0) {
+    refuse(text, "rank " + number(rank) + " cannot be: rank 0 hosts the store");
+  }
   if (plan.worker) {
     check_below(text, "worker", *plan.worker, job.num_workers, "workers of a rank are");
     if (job.num_workers > 1) {

@@ -17,6 +17,10 @@ uint64_t ManifestDataset::digest() const {
   return is_shard_ ? manifest_->labels_digest() : manifest_->digest();
 }
 
+uint64_t ManifestDataset::shard_digest() const {
+  return is_shard_ && size() > 0 ? manifest_->digest() : 0;
+}
+
 Waveform ManifestDataset::load(int64_t index, trace::Writer& trace) {
   AudioSegment segment;
   segment.path = file(index);

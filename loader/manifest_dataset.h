@@ -24,6 +24,7 @@ class ManifestDataset : public Dataset {
     return std::string(manifest_->audio_path(index));
   }
   uint64_t digest() const override;
+  uint64_t shard_digest() const override;
   Waveform load(int64_t index, trace::Writer& trace) override;
 
  private:

@@ -126,6 +126,24 @@ TEST_F(ManifestTest, ShardsAreNamedByRankAndAgreeOnLabelsOnly) {
   const auto second = manifest_dataset_factory(config, 1)();
   EXPECT_EQ(second->file(0), folder_ + "/1.wav");
   EXPECT_EQ(first->digest(), second->digest());
+  EXPECT_NE(first->shard_digest(), second->shard_digest());
+}
+
+TEST_F(ManifestTest, OnlyShardsThatHoldTheSameAreCalledTheSame) {
+  for (const int rank : {0, 1}) {
+    std::ofstream(folder_ + "/s" + std::to_string(rank) + ".json")
+        << "{\"audio_filepath\": \"a.wav\", \"duration\": 3}\n";
+  }
+  Config config;
+  const auto shard_digest = [&](const std::string& manifest, int rank) {
+    config.train_ds.manifest_filepath = folder_ + manifest;
+    return manifest_dataset_factory(config, rank)()->shard_digest();
+  };
+  EXPECT_NE(shard_digest("/s{rank}.json", 0), 0u);
+  EXPECT_EQ(shard_digest("/s{rank}.json", 0), shard_digest("/s{rank}.json", 1));
+  EXPECT_EQ(shard_digest("/s0.json", 0), 0u) << "it is dealt out";
+  config.train_ds.max_duration = 2;
+  EXPECT_EQ(shard_digest("/s{rank}.json", 0), 0u) << "it is empty";
 }
 
 }  // namespace

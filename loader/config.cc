@@ -11,7 +11,8 @@ namespace {
 Section bind(TrainDs& to) {
   Section keys("train_ds");
   keys.text("manifest_filepath", to.manifest_filepath,
-            "NeMo manifest (JSON lines); `{rank}` in it stands for the rank: one manifest each.");
+            "NeMo manifest (JSON lines); `{rank}` in it stands for the rank: one manifest each, "
+            "and no two alike.");
   keys.integer("batch_size", to.batch_size, 1, 65536, "Samples in a batch of one rank.");
   keys.integer("num_workers", to.num_workers, 0, 256,
                "Worker processes of a rank; 0: the training thread decodes by itself.");

@@ -1,6 +1,7 @@
 // The pool against user code that throws, hangs, dies or stops; and that nothing stays behind.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -14,6 +15,7 @@
 
 #include <ATen/core/TensorBody.h>
 
+#include "loader/child_process.h"
 #include "loader/loader.h"
 #include "loader/loader_parts.h"
 #include "loader/worker_pool.h"
@@ -36,7 +38,12 @@ namespace batch71::loader {
 namespace {
 
 void end_threads_of_sanitizer() {
-  if (__sanitizer_sandbox_on_notify != nullptr) __sanitizer_sandbox_on_notify(nullptr);
+  if (__sanitizer_sandbox_on_notify == nullptr) return;
+  __sanitizer_sandbox_on_notify(nullptr);
+  // Who was joined may still be seen for a moment.
+  constexpr uint64_t kPatienceNs = 5'000'000'000;
+  const uint64_t until_ns = trace::monotonic_ns() + kPatienceNs;
+  while (count_threads() > 1 && trace::monotonic_ns() < until_ns) sched_yield();
 }
 
 namespace fs = std::filesystem;
@@ -674,6 +681,7 @@ TEST_F(WorkerPoolTest, FeaturesThatAreNoNumbersCostOneSample) {
 int in_child(const std::function<void()>& body) {
   const pid_t pid = fork();
   if (pid == 0) {
+    end_threads_of_sanitizer();
     body();
     _exit(0);
   }

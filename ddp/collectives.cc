@@ -11,6 +11,7 @@
 #include <future>
 #include <thread>
 
+#include "ddp/error_text.h"
 #include "ddp/libtorch_version.h"
 #include "ddp/listener.h"
 #include "trace/clock.h"
@@ -23,8 +24,6 @@ using Millis = std::chrono::milliseconds;
 
 // An agent hosts its store before it starts ranks: it answers soon or never.
 constexpr Millis kAgentAnswersIn{10'000};
-
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 c10d::TCPStoreOptions store_options(const Environment& env, Millis timeout) {
   c10d::TCPStoreOptions options;

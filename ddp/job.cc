@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "ddp/environment.h"
+#include "ddp/error_text.h"
 #include "ddp/step_loop.h"
 #include "ddp/step_watch.h"
 #include "loader/loader.h"
@@ -17,11 +18,6 @@
 
 namespace batch71::ddp {
 namespace {
-
-// libtorch appends a stack of its own, of where it noticed; ours is where it was thrown.
-std::string message_of(const std::string& what) {
-  return what.substr(0, what.find("\nException raised from"));
-}
 
 // What came out of user code: written down with its stack, then the one way out.
 [[noreturn]] void fail(Progress& progress, const std::string& what) {
@@ -45,7 +41,7 @@ void run_loop(Run run, Progress& progress) {
     tell_refusal(progress, error);
     throw;
   } catch (const std::exception& error) {
-    fail(progress, message_of(error.what()));
+    fail(progress, without_stack(error.what()));
   } catch (...) {
     fail(progress, "something that is no std::exception was thrown");
   }

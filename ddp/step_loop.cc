@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ddp/error_text.h"
 #include "ddp/model.h"
 #include "loader/hash.h"
 #include "loader/rank_output.h"
@@ -18,8 +19,6 @@ namespace {
 
 using trace::Event;
 using trace::Stage;
-
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 // `refusal`: what rank 0 knows already; an earlier attempt that has not ended may hold its port too.
 Collectives meet(const Environment& env, const loader::Guards& guards, const std::string& refusal,

@@ -49,6 +49,8 @@ struct Fault {
   std::string how;        // how it is really done
   std::string unguarded;  // what a loader without guards does
   ControlEffect control{};
+  // The op by which it strikes in a control, where another one would show something else. Else empty.
+  std::string control_op{};
   std::string guard;                // that answers: a row of docs/guards.md
   std::string verdict;              // name of the diagnose::Kind that must be found
   std::vector<std::string> stages;  // where it must be found: one of these

@@ -29,6 +29,8 @@ Fault shm_mutex_owner_killed() {
           "All that use the queue wait in the kernel for the mutex of a dead process, though "
           "finished items lie in it.",
       .control = ControlEffect::kHangs,
+      // With the mutex in its hand and another process waiting for it.
+      .control_op = "unlock",
       .guard = "worker_replacement",
       .verdict = "worker_killed",
       .stages = {"featurize"},

@@ -1,14 +1,18 @@
 // The cases of a test program.
 #include "suites/case_book.h"
 
+#include <errno.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <map>
 #include <memory>
 #include <ostream>
 #include <random>
+
+#include "faults/fault.h"
 
 namespace batch71::suites {
 namespace {
@@ -29,6 +33,13 @@ Book& the_book() {
 // "Original/EveryFault", "IsLocated/wav_nan" -> "EveryFault/wav_nan"
 std::string key_of(const std::string& suite, const std::string& test) {
   return suite.substr(suite.find('/') + 1) + test.substr(test.find('/'));
+}
+
+bool is_known_to_the_gate(const fixtures::Scenario& scenario) {
+  if (!scenario.plan) return true;
+  const std::vector<faults::Fault>& known = faults::catalogue();
+  return std::any_of(known.begin(), known.end(),
+                     [&](const faults::Fault& fault) { return &fault == scenario.plan->fault; });
 }
 
 // Starts what will be tested, in the order of the tests.
@@ -63,7 +74,11 @@ void PrintTo(const NamedCase& named, std::ostream* out) {
 }
 
 Cases book(const std::string& suite, Cases cases) {
-  for (const NamedCase& named : cases) {
+  for (NamedCase& named : cases) {
+    if (!is_known_to_the_gate(named.scenario)) {
+      named.scenario.again = fmt::format("{} --gtest_filter='*/{}.*/{}'",
+                                         program_invocation_short_name, suite, named.name);
+    }
     the_book().scenarios.emplace(suite + "/" + named.name, named.scenario);
   }
   return cases;

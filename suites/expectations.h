@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "fixtures/expected.h"
 #include "suites/matchers.h"
 
 namespace batch71::suites {

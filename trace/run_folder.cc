@@ -105,6 +105,20 @@ uint64_t size_of(const fs::path& folder) {
   return total;
 }
 
+// In a place where all may write (/dev/shm), another user may have been there first, and would read our
+// traces or lead us elsewhere by a symbolic link.
+void refuse_what_another_made(const std::string& root) {
+  struct stat parent {};
+  struct stat made {};
+  const std::string above = fs::path(root).parent_path();
+  if (stat(above.c_str(), &parent) != 0 || (parent.st_mode & S_IWOTH) == 0) return;
+  if (lstat(root.c_str(), &made) != 0 || made.st_uid == geteuid()) return;
+  throw UsageError(
+      root + ": belongs to user " + std::to_string(made.st_uid) +
+      ", who may see or change what is traced there; set BATCH71_TRACE_DIR to a folder "
+      "of yours");
+}
+
 }  // namespace
 
 std::string trace_root() {
@@ -122,6 +136,7 @@ std::string create_run_folder(const std::string& root) {
     throw UsageError(root + ": cannot create the trace folder: " + std::strerror(errno) +
                      "; set BATCH71_TRACE_DIR to a folder that can be written");
   }
+  refuse_what_another_made(root);
   const time_t now = time(nullptr);
   tm local{};
   localtime_r(&now, &local);

@@ -12,7 +12,8 @@ namespace batch71::trace {
 
 std::string trace_root();
 
-// Creates the root (if need be) and a new run folder in it. Throws UsageError where that cannot be.
+// Creates the root (if need be) and a new run folder in it. Throws UsageError where that cannot be, or where
+// another user made the root in a place where all may write.
 std::string create_run_folder(const std::string& root);
 
 // Of a job that a launcher starts again: the folder in `run_folder` of that attempt, from 0.

@@ -335,6 +335,20 @@ TEST_F(TraceTest, LatestNamesTheNewestRunAndOthersAreExplained) {
   EXPECT_THROW(resolve_run_folder(root_), UsageError);
 }
 
+TEST_F(TraceTest, ARootThatAnotherUserMadeWhereAllMayWriteIsRefused) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root, to give a folder to another user";
+  constexpr uid_t kAnother = 12'345;
+  const std::string theirs = root_ + "/open/theirs";
+  fs::create_directories(theirs);
+  ASSERT_EQ(chown(theirs.c_str(), kAnother, kAnother), 0);
+  create_run_folder(theirs);  // whoever may write here was trusted by its owner
+  fs::permissions(root_ + "/open", fs::perms::all | fs::perms::sticky_bit);
+  EXPECT_THROW(create_run_folder(theirs), UsageError);
+  fs::create_directory_symlink(folder_, root_ + "/open/link");
+  ASSERT_EQ(lchown((root_ + "/open/link").c_str(), kAnother, kAnother), 0);
+  EXPECT_THROW(create_run_folder(root_ + "/open/link"), UsageError);
+}
+
 TEST_F(TraceTest, ARunWithAttemptsIsReadAtItsNewest) {
   const std::string run = root_ + "/named_by_its_user";
   for (const int attempt : {0, 1}) {

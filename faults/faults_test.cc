@@ -159,6 +159,26 @@ TEST(Plan, PlacesThatCannotBeAreRefused) {
   EXPECT_THAT(refusal("wav_nan@rank=1,batch=1,index=9", job), HasSubstr("not in batch 1"));
 }
 
+TEST(Plan, AShardMayEndBeforeItsBatch) {
+  JobShape job = job_of_four();
+  const auto of_all = job.indices_of;
+  job.indices_of = [of_all](int rank, int32_t epoch, int64_t batch) {
+    return rank == 3 && batch > 5 ? std::vector<int64_t>{} : of_all(rank, epoch, batch);
+  };
+  EXPECT_EQ(resolve(parse_plan("wav_nan@rank=3,batch=5"), job).batch, 5);
+  EXPECT_THAT(refusal("wav_nan@rank=3,batch=6", job), HasSubstr("the shard of rank 3 ends before"));
+}
+
+TEST(Plan, WhatDealsOutTheDataStrikesRanksThatShareIt) {
+  JobShape job = job_of_four();
+  EXPECT_EQ(why_not_applicable(find_fault("seed_differs"), job), "");
+  job.is_sharded = true;
+  EXPECT_THAT(why_not_applicable(find_fault("seed_differs"), job), HasSubstr("its own shard"));
+  job = job_of_four();
+  job.world_size = 1;
+  EXPECT_THAT(why_not_applicable(find_fault("seed_differs"), job), HasSubstr("nobody to differ"));
+}
+
 TEST(Plan, TextsThatMeanNothingAreRefused) {
   const JobShape job = job_of_four();
   EXPECT_THAT(refusal("", job), HasSubstr("unknown fault ''"));

@@ -117,4 +117,8 @@ Injection loss_does(const Site& site, UserDeed deed) {
   return user_code(site, {{"at", "loss"}, {"batch", site.where.batch}}, deed);
 }
 
+Injection backward_does(const Site& site, UserDeed deed) {
+  return user_code(site, {{"at", "backward"}, {"batch", site.where.batch}}, deed);
+}
+
 }  // namespace batch71::faults

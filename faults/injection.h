@@ -85,6 +85,8 @@ Injection featurizer_goes_on(const Site& site, UserDeed deed);
 Injection featurizer_takes_held_lock(const Site& site);
 Injection forward_does(const Site& site, UserDeed deed);
 Injection loss_does(const Site& site, UserDeed deed);
+// Before the first gradient is ready; where a subject has a seam there.
+Injection backward_does(const Site& site, UserDeed deed);
 
 // Little-endian WAV files of 44-byte headers, as the corpora have them.
 inline constexpr int64_t kWavHeaderBytes = 44;

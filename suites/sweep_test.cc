@@ -46,6 +46,10 @@ template <UserDeed kDeed>
 Injection takes_loss(const Site& site) {
   return loss_does(site, kDeed);
 }
+template <UserDeed kDeed>
+Injection goes_backward(const Site& site) {
+  return backward_does(site, kDeed);
+}
 
 // One way of going wrong in all stages of its kind: judged as a fault of the catalogue is.
 struct Deed {
@@ -89,7 +93,13 @@ std::vector<Stage> stages() {
            {{"throw", "rank_sigkill", "rank_exited", takes_loss<UserDeed::kThrow>},
             {"hang", "loss_hang", nullptr, takes_loss<UserDeed::kSpin>},
             {"kill", "rank_sigkill", nullptr, takes_loss<UserDeed::kEndProcess>},
-            {"block", "loss_hang", nullptr, takes_loss<UserDeed::kWaitForEver>}}}};
+            {"block", "loss_hang", nullptr, takes_loss<UserDeed::kWaitForEver>}}},
+          {"backward",
+           {.hooks = true},
+           {{"throw", "rank_sigkill", "rank_exited", goes_backward<UserDeed::kThrow>},
+            {"hang", "loss_hang", "backward_stuck", goes_backward<UserDeed::kSpin>},
+            {"kill", "rank_sigkill", nullptr, goes_backward<UserDeed::kEndProcess>},
+            {"block", "loss_hang", "backward_stuck", goes_backward<UserDeed::kWaitForEver>}}}};
 }
 
 // Not of the catalogue; each strikes once.

@@ -125,6 +125,7 @@ void append(const std::string& path, const std::string& line) {
 
 Hooks::At Hooks::at_from(const std::string& name) {
   if (name == "featurizer") return At::kFeaturizer;
+  if (name == "backward") return At::kBackward;
   return name == "loss" ? At::kLoss : At::kForward;
 }
 
@@ -182,19 +183,22 @@ bool Hooks::waits_for_shared_lock() const {
 
 void Hooks::step(int64_t batch) const {
   if (!held_.empty() && now_ < epoch_) renew_table_beside(held_);
-  if (is_due(At::kForward, batch)) act(deed_);
+  if (is_due(At::kForward, batch, "forward")) act(deed_);
 }
 
 bool Hooks::loss(int64_t batch) const {
   constexpr int kSpoil = 8;
-  if (!is_due(At::kLoss, batch)) return false;
+  if (!is_due(At::kLoss, batch, "loss")) return false;
   act(deed_);
   return deed_ == kSpoil;
 }
 
-bool Hooks::is_due(At at, int64_t batch) const {
-  if (at_ != at || now_ != epoch_ || batch != numbers_.front()) return false;
-  return note_first(at == At::kLoss ? "loss" : "forward");
+void Hooks::backward(int64_t batch) const {
+  if (is_due(At::kBackward, batch, "backward")) act(deed_);
+}
+
+bool Hooks::is_due(At at, int64_t batch, const char* place) const {
+  return at_ == at && now_ == epoch_ && batch == numbers_.front() && note_first(place);
 }
 
 bool Hooks::note_first(const char* place) const {

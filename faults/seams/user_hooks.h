@@ -3,7 +3,7 @@
 // The JSON file that the environment variable USER_HOOKS names says where and what:
 //   {"at":"featurizer","rank":1,"epoch":0,"indices":[2274],"do":1,"log":"/case/strikes.jsonl",
 //    "once":"/case/once"}
-//   {"at":"forward","rank":1,"epoch":0,"batch":71,"do":4,...}, and "at":"loss" alike
+//   {"at":"forward","rank":1,"epoch":0,"batch":71,"do":4,...}, and "at":"loss", "at":"backward" alike
 // Before it acts it appends a line to the log (corpusfs/strike_log.h has the format) and creates the
 // file `once`; where that is there already it does nothing. Without USER_HOOKS nothing is done at all.
 // "from_table": true: its table is begun with the first sample that a process sees and never renewed,
@@ -28,20 +28,23 @@ class Hooks {
   static Hooks from_environment();
 
   bool watches_featurizer() const { return at_ == At::kFeaturizer; }
-  bool watches_model() const { return at_ == At::kForward || at_ == At::kLoss || !held_.empty(); }
+  bool watches_model() const {
+    return (at_ != At::kNowhere && at_ != At::kFeaturizer) || !held_.empty();
+  }
   // What follows, in this process, belongs to that epoch; without a call it is epoch 0.
   void set_epoch(int64_t epoch) { now_ = epoch; }
-  // Called by a featurizer for each sample, by a model for each step of this rank and for its loss.
+  // Called by a featurizer for each sample, by a model for each step of this rank, for its loss, and in backward.
   void sample(int64_t index);
   void step(int64_t batch) const;
   // True if that loss is to become NaN.
   bool loss(int64_t batch) const;
+  void backward(int64_t batch) const;
 
  private:
-  enum class At { kNowhere, kFeaturizer, kForward, kLoss };
+  enum class At { kNowhere, kFeaturizer, kForward, kLoss, kBackward };
   static At at_from(const std::string& name);
   // True once: in that step.
-  bool is_due(At at, int64_t batch) const;
+  bool is_due(At at, int64_t batch, const char* place) const;
   // False: no libuser_locks.so is preloaded, or the program shares no mutex.
   bool waits_for_shared_lock() const;
   // False if somebody acted before.

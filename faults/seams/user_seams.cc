@@ -39,7 +39,14 @@ class UserModel : public ddp::Model {
     hooks_.set_epoch(batch.epoch);
     batch_ = batch.batch;
     hooks_.step(batch_);
-    return inner_->forward(batch);
+    at::Tensor outputs = inner_->forward(batch);
+    if (outputs.requires_grad()) {
+      outputs.register_hook([hooks = hooks_, number = batch_](const at::Tensor& grad) {
+        hooks.backward(number);
+        return grad;
+      });
+    }
+    return outputs;
   }
   at::Tensor loss_sum(const at::Tensor& outputs, const at::Tensor& labels) override {
     const double factor = hooks_.loss(batch_) ? std::numeric_limits<double>::quiet_NaN() : 1;

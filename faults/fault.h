@@ -20,7 +20,7 @@ enum class Family { kData, kIo, kWorker, kStep, kRank, kShards, kResources };
 // the rank before it has met the others.
 enum class Target { kItem, kStep, kShard, kRank, kStart };
 
-// What a loader without guards does, seen from outside.
+// What a loader without guards does, seen from outside; one that has workers.
 enum class ControlEffect { kHangs, kDies, kSilentlySpoils };
 
 // What a guarded job loses: nothing, the struck item (a dummy), all items of the struck batch, or the

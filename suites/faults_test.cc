@@ -55,6 +55,12 @@ TEST(Machine, IsNotSaidToLackWhatItHas) {
 
 Cases every_control() {
   Cases cases = every_fault_in_batch_71();
+  const Topology no_workers{2, 0, 4, true, 12};
+  for (const char* fault : {"wav_truncated_header", "wav_truncated_data", "featurizer_hang"}) {
+    const faults::Fault& found = faults::find_fault(fault);
+    cases.push_back({found.name + "_without_workers",
+                     Given(no_workers).Inject(found, {.rank = 1, .batch = 5}).scenario()});
+  }
   for (NamedCase& named : cases) {
     named.scenario.subject = "naive";
     named.scenario.is_control = true;

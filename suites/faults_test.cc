@@ -61,10 +61,7 @@ Cases every_control() {
     cases.push_back({found.name + "_without_workers",
                      Given(no_workers).Inject(found, {.rank = 1, .batch = 5}).scenario()});
   }
-  for (NamedCase& named : cases) {
-    named.scenario.subject = "naive";
-    named.scenario.is_control = true;
-  }
+  for (NamedCase& named : cases) named.scenario = as_control(named.scenario);
   return cases;
 }
 
@@ -201,12 +198,9 @@ Cases every_remedy() {
   Cases cases;
   for (const faults::Fault& fault : faults::catalogue()) {
     if (!fault.spares_fresh_workers) continue;
-    for (const char* subject : {"reference", "naive"}) {
-      Scenario scenario =
-          Given(fresh).Inject(fault, {.rank = 1, .batch = 5}).Subject(subject).scenario();
-      scenario.is_control = scenario.subject == "naive";
-      cases.push_back({fault.name + "_" + subject, scenario});
-    }
+    const Scenario scenario = Given(fresh).Inject(fault, {.rank = 1, .batch = 5}).scenario();
+    cases.push_back({fault.name + "_reference", scenario});
+    cases.push_back({fault.name + "_naive", as_control(scenario)});
   }
   return cases;
 }
@@ -240,9 +234,12 @@ faults::Fault merely_slow() {
 
 Cases nothing_wrong() {
   static const faults::Fault kSlow = merely_slow();
+  Topology uneven{3, 1, 4, false, 8};
+  uneven.uneven = fixtures::Uneven::kJoin;
   Cases cases{
       {"original", Given(Topology{}).scenario()},
-      {"merely_slow", Given(Topology{}).Inject(kSlow, {.rank = 1, .batch = 71}).scenario()}};
+      {"merely_slow", Given(Topology{}).Inject(kSlow, {.rank = 1, .batch = 71}).scenario()},
+      {"merely_slow_join", Given(uneven).Inject(kSlow, {.rank = 1, .batch = 3}).scenario()}};
   for (const Topology& topology : short_topologies()) {
     cases.push_back({test_name(topology), Given(topology).scenario()});
   }

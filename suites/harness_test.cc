@@ -322,6 +322,24 @@ TEST(GateOptions, ASubjectThatIsNoProgramIsRefused) {
   }
 }
 
+TEST(Control, HasWhatTheNaiveLoaderKnows) {
+  Topology topology = kShort;
+  topology.bucketed = true;
+  const faults::Fault& fault = faults::find_fault("wav_nan");
+  Scenario control = as_control(Given(topology).Inject(fault, {.batch = 5, .index = 9}).scenario());
+  EXPECT_TRUE(control.is_control);
+  EXPECT_EQ(
+      replay(control),
+      "batch71 gate --only 'wav_nan@rank=0,batch=5' --topology w2.k1.b4.in_order.n12 --subject "
+      "naive");
+  topology.bucketed = false;
+  topology.uneven = fixtures::Uneven::kDrop;
+  control = as_control(Given(topology).Inject(fault, {.batch = 5}).scenario());
+  EXPECT_FALSE(control.topology.is_sharded());
+  control = as_control(Given(kShort).Inject(fault, {.batch = 5, .index = 21}).scenario());
+  EXPECT_EQ(control.plan->index, 21);
+}
+
 TEST(TopologyText, SurvivesItsName) {
   for (const char* text :
        {"w4.k2.b8.shuffle", "w1.k0.b4.in_order.n12", "w2.k1.b4.shuffle.n9.e3.fresh",

@@ -100,10 +100,16 @@ std::string to_text(const EpochSide& side) {
 }
 
 std::string disagreement(const std::vector<EpochSide>& sides) {
+  const bool has_empty_shard = std::any_of(sides.begin(), sides.end(),
+                                           [](const EpochSide& side) { return side.samples == 0; });
   for (const Field& field : kFields) {
     if (!field.must_agree) continue;
     std::string text = difference(field.name, column(sides, field.value));
-    if (!text.empty()) return text;
+    if (text.empty()) continue;
+    // Who has no sample knows no label either, and has another model for that reason.
+    const bool is_of_model = field.value == &EpochSide::parameter_digest;
+    const std::string uneven = is_of_model && has_empty_shard ? unevenness(sides) : "";
+    return uneven.empty() ? text : uneven;
   }
   return {};
 }

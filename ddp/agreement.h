@@ -37,6 +37,7 @@ struct EpochSide {
 std::string to_text(const EpochSide& side);
 // "" when all agree; else "kind=ranks_disagree rank=1 ranks=1,3 what=config_digest mine=.. others=..":
 // those that differ from the majority (of equals: from the lowest rank), the first of them as `rank`.
+// Where the models differ and a rank has no samples: `unevenness`.
 std::string disagreement(const std::vector<EpochSide>& sides);
 // Shards that several ranks have: "" when there are none; else "kind=shards_identical rank=2 ranks=2,3",
 // those that have what a lower rank has. Where all have the same, none of them is to blame: rank=-1.

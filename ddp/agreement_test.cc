@@ -51,6 +51,20 @@ TEST(EpochAgreement, RankZeroCanBeTheOddOne) {
   EXPECT_EQ(disagreement(sides), "kind=ranks_disagree rank=0 ranks=0 what=seed mine=1 others=0");
 }
 
+TEST(EpochAgreement, AModelThatDiffersForWantOfSamplesIsAnEmptyShard) {
+  std::vector<EpochSide> sides = sides_with_batches({72, 0});
+  sides[1].parameter_digest = 1;
+  EXPECT_THAT(disagreement(sides), StartsWith("kind=shards_uneven rank=1 ranks=1 batches=0"));
+  sides = sides_with_batches({72, 71});
+  sides[1].parameter_digest = 1;
+  EXPECT_THAT(disagreement(sides), HasSubstr("what=parameter_digest"));
+  sides = sides_with_batches({0, 0});
+  sides[1].parameter_digest = 1;
+  EXPECT_THAT(disagreement(sides), HasSubstr("what=parameter_digest"));
+  sides[1].config_digest = 1;
+  EXPECT_THAT(disagreement(sides), HasSubstr("what=config_digest"));
+}
+
 TEST(EpochAgreement, NamesThoseThatHaveTheShardOfAnother) {
   std::vector<EpochSide> sides = sides_with_batches({72, 72, 72, 72});
   EXPECT_THAT(identical_shards(sides), IsEmpty());  // not sharded, or nothing is known

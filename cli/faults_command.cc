@@ -11,7 +11,7 @@ namespace {
 
 void list() {
   for (const faults::Fault& fault : faults::catalogue()) {
-    fmt::print("{:<22} {:<5} {}\n", fault.name, faults::name(fault.family), fault.says);
+    fmt::print("{:<22} {:<9} {}\n", fault.name, faults::name(fault.family), fault.says);
   }
 }
 

@@ -84,9 +84,13 @@ void print_end(const std::string& run_folder, const std::vector<launch::RankEnd>
     if (end.deaf)
       fmt::print(stderr, "rank {} (pid {}) is deaf to SIGKILL and was left\n", end.rank, end.pid);
   }
-  const diagnose::Diagnosis diagnosis = diagnose::diagnose(trace::read_run(run_folder));
-  for (const diagnose::Verdict& verdict : diagnosis.verdicts) {
-    fmt::print(stderr, "verdict: {}\n", diagnose::one_line(verdict));
+  try {
+    const diagnose::Diagnosis diagnosis = diagnose::diagnose(trace::read_run(run_folder));
+    for (const std::string& line : diagnose::headlines(diagnosis.verdicts)) {
+      fmt::print(stderr, "verdict: {}\n", line);
+    }
+  } catch (const UsageError& no_traces) {  // there was no room for any: how the job ended stands
+    fmt::print(stderr, "no verdict: {}\n", no_traces.what());
   }
   fmt::print(stderr, "traces: {}\n", run_folder);
 }
@@ -156,7 +160,8 @@ Ended run_struck(const Options& options, const std::string& run_folder, const st
   // What is in the run folder stays, the case folder goes.
   fixtures::StagedJob job = fixtures::stage({folder, config, program_of(options), options.ranks,
                                              faults::parse_plan(options.fault), run_folder});
-  fmt::print(stderr, "fault: {} at {}\n", options.fault, faults::to_text(*job.where));
+  fmt::print(stderr, "fault: {} at {}\n", options.fault,
+             faults::to_text(*faults::parse_plan(options.fault).fault, *job.where));
   job.cell.ranks.output_folder = run_folder;
   job.cell.mounts.push_back({run_folder, run_folder});  // should it lie in the corpus
   job.cell.ranks.deadline_ms = -1;  // with guards off it stands still until Ctrl-C
@@ -217,8 +222,15 @@ void add_run(CLI::App& app, int& exit_code) {
       ->add_option("--guards", options->guards, "off: deadlines of 30 minutes, as PyTorch has them")
       ->check(CLI::IsMember({"on", "off"}))
       ->capture_default_str();
-  command->add_option("--fault", options->fault,
-                      "strike the job: featurizer_hang@rank=1,batch=71 (batch71 faults list)");
+  command
+      ->add_option("--fault", options->fault,
+                   "strike the job: featurizer_hang@rank=1,batch=71 (batch71 faults list)")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            return text.empty() ? std::string("names no fault (batch71 faults list)")
+                                : std::string();
+          },
+          "PLAN"));
   command->add_option("program", options->program,
                       "a rank's program (after --); default: the reference");
   command->callback([options, &exit_code] { exit_code = run(*options); });

@@ -249,6 +249,10 @@ TEST(Ledger, ForgivesATornLineOnlyWhereARankBeginsAfterIt) {
   EXPECT_THAT(ledger_of(step_line(0, 5) + torn + step_line(1, 6)).problems, testing::SizeIs(1));
   EXPECT_THAT(ledger_of(torn + torn + begin_line(0)).problems, testing::SizeIs(1));
   EXPECT_THAT(ledger_of(step_line(0, 5) + torn).problems, testing::SizeIs(1));
+  EXPECT_THAT(ledger_of(step_line(0, 5) + "\n" + torn).problems,
+              testing::ElementsAre("rank 0, line 3: not JSON; each line must be one JSON object"));
+  EXPECT_THAT(ledger_of("{\"rank\":0,\"epoch\":0}\n").problems,
+              testing::ElementsAre("rank 0, line 1: key 'batch' not found"));
 }
 
 // Four ranks, struck 2 s after their start; rank 1 is the struck one.

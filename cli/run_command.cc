@@ -112,7 +112,8 @@ bool drive(const std::string& run_folder, int num_ranks, const std::function<boo
     if (is_terminal) fmt::print(stderr, "\r\033[K{}", line);
   }
   if (is_terminal) fmt::print(stderr, "\r\033[K");
-  fmt::print(stderr, "{}\n", status.text());
+  const std::string last = status.text();
+  if (last != StatusLine::kStarting) fmt::print(stderr, "{}\n", last);
   return was_interrupted;
 }
 

@@ -67,7 +67,7 @@ std::string StatusLine::text() {
                               static_cast<double>(newest_step_ns_ - first_step_ns_));
     }
   } else {
-    line = "starting";
+    line = kStarting;
   }
   if (oldest && now_ns > oldest->monotonic_ns + kNotableNs) {
     line += fmt::format("  rank {} in {} since {:.0f} s", slowest, trace::name(oldest->stage),

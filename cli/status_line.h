@@ -15,6 +15,9 @@ class StatusLine {
  public:
   StatusLine(std::string run_folder, int world_size);
 
+  // What it says before any rank does.
+  static constexpr const char* kStarting = "starting";
+
   // "batch 41  loss 1.523  312 samples/s  slowest: rank 1 in forward" from what the traces say now.
   std::string text();
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "diagnose/diagnose.h"
 #include "diagnose/facts.h"
@@ -94,6 +95,16 @@ std::string bullet_list(const std::string& title, const std::vector<std::string>
   return out;
 }
 
+// Ranks that look at the same write down the same: once is enough.
+std::vector<std::string> without_echoes(const std::vector<std::string>& evidence) {
+  std::vector<std::string> lines;
+  std::set<std::string> told;
+  for (const std::string& line : evidence) {
+    if (told.insert(line.substr(0, line.rfind(" ("))).second) lines.push_back(line);
+  }
+  return lines;
+}
+
 std::string headline(const Verdict& verdict, const Painter& paint) {
   const bool fine = verdict.kind == Kind::kNothingWrong || verdict.recovered;
   const std::string line = (verdict.sure ? "" : "not sure: ") + one_line(verdict);
@@ -139,7 +150,7 @@ std::string to_screen(const Diagnosis& diagnosis, bool colour) {
     out += "since   " + seconds(first.since_ns, diagnosis.now_ns) + "\n";
   }
   if (!diagnosis.ranks.empty()) out += "\n" + rank_table(diagnosis);
-  out += "\n" + bullet_list("evidence", first.evidence, kMaxEvidence);
+  out += "\n" + bullet_list("evidence", without_echoes(first.evidence), kMaxEvidence);
   if (const std::string text = remedy_lines(first); !text.empty())
     out += "remedy    " + text + "\n";
   out += bullet_list("notes", diagnosis.notes, kMaxNotes);

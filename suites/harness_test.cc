@@ -378,6 +378,17 @@ TEST(Pairwise, HasFewRows) {
   EXPECT_LE(pairwise({9, 5, 2, 2, 4}).size(), 50u);  // 45 at the least, of 720
 }
 
+// Looks again and again, since most of what is awaited has no event for us.
+template <typename Condition>
+bool becomes_true(int deadline_ms, Condition holds) {
+  const uint64_t deadline_ns = launch::deadline_after_ms(deadline_ms);
+  while (!holds()) {
+    if (launch::ms_until(deadline_ns) == 0) return false;
+    poll(nullptr, 0, 10);
+  }
+  return true;
+}
+
 // --- The canary: what must fail is reported as failed, by exit code, in words and in XML ---
 
 class Canary : public testing::Test {
@@ -389,20 +400,31 @@ class Canary : public testing::Test {
     folder_ = keeper_.make_temporary_folder(fs::temp_directory_path().string());
   }
 
-  // How it ended; what it said and wrote is in `said_` and `xml_`.
-  int run(std::vector<std::string> argv, const std::map<std::string, std::string>& env = {}) {
-    constexpr int kDeadlineMs = 60'000;
+  launch::Child start(std::vector<std::string> argv,
+                      const std::map<std::string, std::string>& env = {}) {
     argv.front() = launch::sibling_program(argv.front());
     launch::ProcessSpec spec;
     spec.argv = std::move(argv);
     spec.env.insert(env.begin(), env.end());
     spec.output_path = folder_ + "/said";
     fs::remove(spec.output_path);
-    launch::Child program = launch::start_process(spec);
+    return launch::start_process(spec);
+  }
+
+  // How it ended; what it said and wrote is in `said_` and `xml_`.
+  int run(std::vector<std::string> argv, const std::map<std::string, std::string>& env = {}) {
+    constexpr int kDeadlineMs = 60'000;
+    launch::Child program = start(std::move(argv), env);
     if (!program.wait(kDeadlineMs)) return -1;
-    said_ = contents(spec.output_path);
+    said_ = contents(folder_ + "/said");
     xml_ = contents(folder_ + "/junit.xml");
     return program.ending()->exit_code();
+  }
+
+  // Of a job that reads no data.
+  std::string config() const {
+    std::ofstream(folder_ + "/train.yaml") << "train_ds:\n  manifest_filepath: none.json\n";
+    return folder_ + "/train.yaml";
   }
 
   static std::string contents(const std::string& path) {
@@ -441,18 +463,44 @@ TEST_F(Canary, ASubjectThatLiesFailsTheGateAndAnHonestOneDoesNot) {
   }
 }
 
-// --- kill -9 of the gate, with a strike live ---
-
-// Looks again and again, since most of what is awaited has no event for us.
-template <typename Condition>
-bool becomes_true(int deadline_ms, Condition holds) {
-  const uint64_t deadline_ns = launch::deadline_after_ms(deadline_ms);
-  while (!holds()) {
-    if (launch::ms_until(deadline_ns) == 0) return false;
-    poll(nullptr, 0, 10);
-  }
-  return true;
+TEST_F(Canary, AGateThatIsInterruptedHasWrittenWhatItFound) {
+  constexpr int kDeadlineMs = 60'000;
+  launch::Child gate =
+      start({"batch71", "gate", "--only", "none", "forward_hang", "--no-controls", "--threads", "1",
+             "--topology", "w2.k1.b4.in_order.n6", "--junit", folder_ + "/junit.xml"});
+  EXPECT_TRUE(becomes_true(kDeadlineMs, [&] {
+    xml_ = contents(folder_ + "/junit.xml");
+    return xml_.find("tests=\"1\" failures=\"0\"") != std::string::npos &&
+           xml_.ends_with("</testsuite>\n");
+  })) << xml_;
+  gate.send_signal(SIGTERM);
+  ASSERT_TRUE(gate.wait(kDeadlineMs));
 }
+
+TEST_F(Canary, ARunThatCouldNotBeTracedEndsAsItsRanksDid) {
+  for (const int code : {0, 3}) {
+    const std::string script = "rm $BATCH71_RUN_DIR/*.b71; exit " + std::to_string(code);
+    EXPECT_EQ(
+        run({"batch71", "run", "-n", "1", "--config", config(), "--", "/bin/sh", "-c", script},
+            {{"BATCH71_TRACE_DIR", folder_}}),
+        code);
+    EXPECT_THAT(said_, HasSubstr("no verdict: "));
+    EXPECT_THAT(said_, testing::Not(HasSubstr("starting")));
+  }
+}
+
+TEST_F(Canary, WordsThatMeanNothingAreUsageErrors) {
+  EXPECT_EQ(run({"batch71", "dignose"}), 2);
+  EXPECT_THAT(said_, HasSubstr("unknown command 'dignose'; the nearest known one is 'diagnose'"));
+  EXPECT_EQ(run({"batch71", "run", "--config", config(), "--fault", ""}), 2);
+  EXPECT_THAT(said_, HasSubstr("--fault: names no fault"));
+  EXPECT_EQ(run({"batch71", "run", "--config", config(), "--", "no-such-program"},
+                {{"BATCH71_TRACE_DIR", folder_}}),
+            2);
+  EXPECT_THAT(said_, HasSubstr("no-such-program: not found in PATH"));
+}
+
+// --- kill -9 of the gate, with a strike live ---
 
 // pid -> parent, of all processes.
 std::map<int, int> parents() {

@@ -29,6 +29,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kRefreshMs = 200;
+// As shells report a program that a signal ended.
+constexpr int kSignalled = 128;
+static_assert(kSignalled + SIGINT == static_cast<int>(ExitCode::kInterrupted));
 
 struct Options {
   int ranks = 4;
@@ -56,9 +59,10 @@ class Interrupts {
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
   int fd() const { return fd_; }
-  bool taken() {
+  // 0: there is none.
+  int taken() {
     signalfd_siginfo info{};
-    return read(fd_, &info, sizeof info) == sizeof info;
+    return read(fd_, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
   }
 
  private:
@@ -96,16 +100,16 @@ void print_end(const std::string& run_folder, const std::vector<launch::RankEnd>
 }
 
 // One live line on a terminal until `step` says that all has ended; Ctrl-C asks `stop` once.
-// True if it was interrupted.
-bool drive(const std::string& run_folder, int num_ranks, const std::function<bool(int fd)>& step,
-           const std::function<void()>& stop, Interrupts& interrupts) {
+// The signal that interrupted it, or 0.
+int drive(const std::string& run_folder, int num_ranks, const std::function<bool(int fd)>& step,
+          const std::function<void()>& stop, Interrupts& interrupts) {
   trace::set_latest(fs::path(run_folder).parent_path().string(), run_folder);
   StatusLine status(run_folder, num_ranks);
   const bool is_terminal = isatty(STDERR_FILENO) != 0;
-  bool was_interrupted = false;
+  int interrupted_by = 0;
   while (step(interrupts.fd())) {
-    if (interrupts.taken()) {
-      was_interrupted = true;
+    if (const int signal = interrupts.taken(); signal != 0) {
+      interrupted_by = signal;
       stop();
     }
     const std::string line = status.text();  // also unseen: it measures the speed
@@ -114,13 +118,13 @@ bool drive(const std::string& run_folder, int num_ranks, const std::function<boo
   if (is_terminal) fmt::print(stderr, "\r\033[K");
   const std::string last = status.text();
   if (last != StatusLine::kStarting) fmt::print(stderr, "{}\n", last);
-  return was_interrupted;
+  return interrupted_by;
 }
 
 struct Ended {
   std::vector<launch::RankEnd> ends;
-  bool was_interrupted = false;
-  std::string failure;  // of the case itself, which makes its end worth nothing
+  int interrupted_by = 0;  // that signal
+  std::string failure;     // of the case itself, which makes its end worth nothing
 };
 
 // With an absolute path where it has one at all: a cell has a working folder of its own.
@@ -144,7 +148,7 @@ Ended run_here(const Options& options, const std::string& run_folder, const std:
   Interrupts interrupts;
   launch::Ranks ranks(std::move(spec));
   Ended ended;
-  ended.was_interrupted = drive(
+  ended.interrupted_by = drive(
       run_folder, options.ranks, [&](int fd) { return ranks.step(kRefreshMs, fd); },
       [&] { ranks.request_stop(); }, interrupts);
   ended.ends = ranks.ends();
@@ -154,8 +158,7 @@ Ended run_here(const Options& options, const std::string& run_folder, const std:
 // The same job in a cell, where only the fault is seen: it harms nothing of the user's.
 Ended run_struck(const Options& options, const std::string& run_folder, const std::string& config) {
   const launch::CellSupport support = launch::cell_support();
-  if (!support.missing.empty())
-    throw UsageError("--fault is not possible here: " + support.missing);
+  if (!support.missing.empty()) throw UsageError("--fault needs " + support.missing);
   launch::Keeper keeper;
   const std::string folder = keeper.make_temporary_folder(fixtures::parent_of_case_folders());
   // What is in the run folder stays, the case folder goes.
@@ -169,7 +172,7 @@ Ended run_struck(const Options& options, const std::string& run_folder, const st
   Interrupts interrupts;
   launch::Cell cell(job.cell, &keeper);
   Ended ended;
-  ended.was_interrupted = drive(
+  ended.interrupted_by = drive(
       run_folder, options.ranks, [&](int) { return !cell.wait(kRefreshMs); },
       [&] { cell.end_now(); }, interrupts);
   const launch::CellResult result = cell.result();
@@ -201,17 +204,18 @@ int run(const Options& options) {
     throw;
   }
   print_end(run_folder, ended.ends);
-  if (!ended.failure.empty() && !ended.was_interrupted) throw std::runtime_error(ended.failure);
-  return ended.was_interrupted ? static_cast<int>(ExitCode::kInterrupted)
-                               : exit_code_of(ended.ends);
+  if (ended.interrupted_by != 0) return kSignalled + ended.interrupted_by;
+  if (!ended.failure.empty()) throw std::runtime_error(ended.failure);
+  return exit_code_of(ended.ends);
 }
 
 }  // namespace
 
 void add_run(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("run", "Train under DDP on this machine, recorded and watched");
+  CLI::App* command = app.add_subcommand(
+      "run",
+      "Train under DDP on this machine, recorded (BATCH71_TRACE_DIR, or /dev/shm) and watched");
   command->add_option("-n,--ranks", options->ranks, "number of ranks")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));

@@ -389,6 +389,38 @@ bool becomes_true(int deadline_ms, Condition holds) {
   return true;
 }
 
+// pid -> parent, of all processes.
+std::map<int, int> parents() {
+  std::map<int, int> all;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const int pid = std::atoi(entry.path().filename().c_str());
+    if (pid <= 0) continue;
+    std::string stat;
+    std::getline(std::ifstream(entry.path() / "stat"), stat);
+    const size_t after_name = stat.rfind(')');
+    if (after_name != std::string::npos) all[pid] = std::atoi(stat.c_str() + after_name + 4);
+  }
+  return all;
+}
+
+std::set<int> descendants(int pid) {
+  std::set<int> found{pid};
+  const std::map<int, int> all = parents();
+  for (size_t before = 0; before != found.size();) {
+    before = found.size();
+    for (const auto& [child, parent] : all) {
+      if (found.contains(parent)) found.insert(child);
+    }
+  }
+  found.erase(pid);
+  return found;
+}
+
+bool any_is_there(const std::set<int>& pids) {
+  return std::any_of(pids.begin(), pids.end(),
+                     [](int pid) { return fs::exists("/proc/" + std::to_string(pid)); });
+}
+
 // --- The canary: what must fail is reported as failed, by exit code, in words and in XML ---
 
 class Canary : public testing::Test {
@@ -489,6 +521,27 @@ TEST_F(Canary, ARunThatCouldNotBeTracedEndsAsItsRanksDid) {
   }
 }
 
+TEST_F(Canary, ARunThatIsInterruptedSaysWhereItsTracesAre) {
+  constexpr int kDeadlineMs = 60'000;
+  for (const auto& [signal, code] : std::map<int, int>{{SIGINT, 130}, {SIGTERM, 143}}) {
+    launch::Child program = start({"batch71", "run", "-n", "2", "--config", config(), "--",
+                                   "/bin/sh", "-c", "echo is up; exec sleep infinity"},
+                                  {{"BATCH71_TRACE_DIR", folder_}});
+    const auto said = [&] { return contents(folder_ + "/said"); };
+    EXPECT_TRUE(becomes_true(kDeadlineMs, [&] {
+      return said().find("[rank 0] is up") != std::string::npos &&
+             said().find("[rank 1] is up") != std::string::npos;
+    }));
+    const std::set<int> ranks = descendants(program.pid());
+    EXPECT_THAT(ranks, testing::SizeIs(2));
+    program.send_signal(signal);
+    ASSERT_TRUE(program.wait(kDeadlineMs));
+    EXPECT_EQ(program.ending()->exit_code(), code);
+    EXPECT_THAT(said(), HasSubstr("traces: " + folder_ + "/run-"));
+    EXPECT_FALSE(any_is_there(ranks));
+  }
+}
+
 TEST_F(Canary, WordsThatMeanNothingAreUsageErrors) {
   EXPECT_EQ(run({"batch71", "dignose"}), 2);
   EXPECT_THAT(said_, HasSubstr("unknown command 'dignose'; the nearest known one is 'diagnose'"));
@@ -501,38 +554,6 @@ TEST_F(Canary, WordsThatMeanNothingAreUsageErrors) {
 }
 
 // --- kill -9 of the gate, with a strike live ---
-
-// pid -> parent, of all processes.
-std::map<int, int> parents() {
-  std::map<int, int> all;
-  for (const auto& entry : fs::directory_iterator("/proc")) {
-    const int pid = std::atoi(entry.path().filename().c_str());
-    if (pid <= 0) continue;
-    std::string stat;
-    std::getline(std::ifstream(entry.path() / "stat"), stat);
-    const size_t after_name = stat.rfind(')');
-    if (after_name != std::string::npos) all[pid] = std::atoi(stat.c_str() + after_name + 4);
-  }
-  return all;
-}
-
-std::set<int> descendants(int pid) {
-  std::set<int> found{pid};
-  const std::map<int, int> all = parents();
-  for (size_t before = 0; before != found.size();) {
-    before = found.size();
-    for (const auto& [child, parent] : all) {
-      if (found.contains(parent)) found.insert(child);
-    }
-  }
-  found.erase(pid);
-  return found;
-}
-
-bool any_is_there(const std::set<int>& pids) {
-  return std::any_of(pids.begin(), pids.end(),
-                     [](int pid) { return fs::exists("/proc/" + std::to_string(pid)); });
-}
 
 // Entries of the folder that the process made.
 std::vector<fs::path> marked_in(const fs::path& folder, const std::string& mark) {

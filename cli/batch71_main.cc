@@ -1,11 +1,14 @@
 // The batch71 command: which rank, worker, sample, file or stage - and would your CI have caught it?
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include "cli/commands.h"
+#include "loader/yaml_section.h"
 #include "trace/errors.h"
 #include "trace/exit_code.h"
 
@@ -18,6 +21,16 @@ std::string exit_codes() {
     text += fmt::format("  {:>3}  {}\n", static_cast<int>(entry.code), entry.meaning);
   }
   return text;
+}
+
+// CLI11 says only that a subcommand is required, not which word was none.
+void refuse_unknown_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  std::vector<std::string> known;
+  for (const CLI::App* command : app.get_subcommands({})) known.push_back(command->get_name());
+  if (std::count(known.begin(), known.end(), argv[1]) > 0) return;
+  throw UsageError(fmt::format("unknown command '{}'; the nearest known one is '{}' (--help)",
+                               argv[1], loader::nearest(argv[1], known)));
 }
 
 int main_checked(int argc, char** argv) {
@@ -35,6 +48,7 @@ int main_checked(int argc, char** argv) {
   add_faults(app, exit_code);
   add_gate(app, exit_code);
   add_corpus(app, exit_code);
+  refuse_unknown_command(app, argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {

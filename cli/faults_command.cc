@@ -11,7 +11,7 @@ namespace {
 
 void list() {
   for (const faults::Fault& fault : faults::catalogue()) {
-    fmt::print("{:<22} {:<5} {}\n", fault.name, faults::name(fault.family), fault.says);
+    fmt::print("{:<22} {:<9} {}\n", fault.name, faults::name(fault.family), fault.says);
   }
 }
 
@@ -19,8 +19,8 @@ void show(const faults::Fault& fault) {
   fmt::print("{} ({})\n  what       {}\n  seam       {}\n  how        {}\n  unguarded  it {}: {}\n",
              fault.name, faults::name(fault.family), fault.says, fault.seam, fault.how,
              faults::name(fault.control), fault.unguarded);
-  fmt::print("  verdict    {} in {}\n  lost       {}\n", fault.verdict,
-             fmt::join(fault.stages, " or "), faults::name(fault.loses));
+  fmt::print("  guard      {}\n  verdict    {} in {}\n  lost       {}\n", fault.guard,
+             fault.verdict, fmt::join(fault.stages, " or "), faults::name(fault.loses));
 }
 
 }  // namespace

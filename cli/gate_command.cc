@@ -10,6 +10,8 @@ void add_gate(CLI::App& app, int& exit_code) {
   struct Options {
     fixtures::GateOptions gate;
     std::string topology;
+    bool without_controls = false;
+    bool without_hooks = false;
   };
   auto options = std::make_shared<Options>();
   options->topology = fixtures::name(options->gate.topology);
@@ -24,9 +26,9 @@ void add_gate(CLI::App& app, int& exit_code) {
       ->add_option("--subject", options->gate.subject,
                    "reference, naive (controls only), or the program of one rank")
       ->capture_default_str();
-  command->add_flag("!--no-controls", options->gate.with_controls,
+  command->add_flag("--no-controls", options->without_controls,
                     "leave out the runs that show each fault on a loader without guards");
-  command->add_flag("!--no-hooks", options->gate.calls_hooks,
+  command->add_flag("--no-hooks", options->without_hooks,
                     "the subject does not load libuser_hooks.so: faults in user code do not apply");
   command
       ->add_option("--job-deadline-ms", options->gate.job_deadline_ms,
@@ -38,6 +40,8 @@ void add_gate(CLI::App& app, int& exit_code) {
       ->capture_default_str()
       ->check(CLI::Range(1, 64));
   command->callback([options, &exit_code] {
+    options->gate.with_controls = !options->without_controls;
+    options->gate.calls_hooks = !options->without_hooks;
     options->gate.topology = fixtures::parse_topology(options->topology);
     exit_code = fixtures::run_gate(options->gate);
   });

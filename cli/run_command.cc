@@ -29,6 +29,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kRefreshMs = 200;
+// As shells report a program that a signal ended.
+constexpr int kSignalled = 128;
+static_assert(kSignalled + SIGINT == static_cast<int>(ExitCode::kInterrupted));
 
 struct Options {
   int ranks = 4;
@@ -56,9 +59,10 @@ class Interrupts {
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
   int fd() const { return fd_; }
-  bool taken() {
+  // 0: there is none.
+  int taken() {
     signalfd_siginfo info{};
-    return read(fd_, &info, sizeof info) == sizeof info;
+    return read(fd_, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
   }
 
  private:
@@ -84,38 +88,43 @@ void print_end(const std::string& run_folder, const std::vector<launch::RankEnd>
     if (end.deaf)
       fmt::print(stderr, "rank {} (pid {}) is deaf to SIGKILL and was left\n", end.rank, end.pid);
   }
-  const diagnose::Diagnosis diagnosis = diagnose::diagnose(trace::read_run(run_folder));
-  for (const diagnose::Verdict& verdict : diagnosis.verdicts) {
-    fmt::print(stderr, "verdict: {}\n", diagnose::one_line(verdict));
+  try {
+    const diagnose::Diagnosis diagnosis = diagnose::diagnose(trace::read_run(run_folder));
+    for (const std::string& line : diagnose::headlines(diagnosis.verdicts)) {
+      fmt::print(stderr, "verdict: {}\n", line);
+    }
+  } catch (const UsageError& no_traces) {  // there was no room for any: how the job ended stands
+    fmt::print(stderr, "no verdict: {}\n", no_traces.what());
   }
   fmt::print(stderr, "traces: {}\n", run_folder);
 }
 
 // One live line on a terminal until `step` says that all has ended; Ctrl-C asks `stop` once.
-// True if it was interrupted.
-bool drive(const std::string& run_folder, int num_ranks, const std::function<bool(int fd)>& step,
-           const std::function<void()>& stop, Interrupts& interrupts) {
+// The signal that interrupted it, or 0.
+int drive(const std::string& run_folder, int num_ranks, const std::function<bool(int fd)>& step,
+          const std::function<void()>& stop, Interrupts& interrupts) {
   trace::set_latest(fs::path(run_folder).parent_path().string(), run_folder);
   StatusLine status(run_folder, num_ranks);
   const bool is_terminal = isatty(STDERR_FILENO) != 0;
-  bool was_interrupted = false;
+  int interrupted_by = 0;
   while (step(interrupts.fd())) {
-    if (interrupts.taken()) {
-      was_interrupted = true;
+    if (const int signal = interrupts.taken(); signal != 0) {
+      interrupted_by = signal;
       stop();
     }
     const std::string line = status.text();  // also unseen: it measures the speed
     if (is_terminal) fmt::print(stderr, "\r\033[K{}", line);
   }
   if (is_terminal) fmt::print(stderr, "\r\033[K");
-  fmt::print(stderr, "{}\n", status.text());
-  return was_interrupted;
+  const std::string last = status.text();
+  if (last != StatusLine::kStarting) fmt::print(stderr, "{}\n", last);
+  return interrupted_by;
 }
 
 struct Ended {
   std::vector<launch::RankEnd> ends;
-  bool was_interrupted = false;
-  std::string failure;  // of the case itself, which makes its end worth nothing
+  int interrupted_by = 0;  // that signal
+  std::string failure;     // of the case itself, which makes its end worth nothing
 };
 
 // With an absolute path where it has one at all: a cell has a working folder of its own.
@@ -139,7 +148,7 @@ Ended run_here(const Options& options, const std::string& run_folder, const std:
   Interrupts interrupts;
   launch::Ranks ranks(std::move(spec));
   Ended ended;
-  ended.was_interrupted = drive(
+  ended.interrupted_by = drive(
       run_folder, options.ranks, [&](int fd) { return ranks.step(kRefreshMs, fd); },
       [&] { ranks.request_stop(); }, interrupts);
   ended.ends = ranks.ends();
@@ -149,21 +158,21 @@ Ended run_here(const Options& options, const std::string& run_folder, const std:
 // The same job in a cell, where only the fault is seen: it harms nothing of the user's.
 Ended run_struck(const Options& options, const std::string& run_folder, const std::string& config) {
   const launch::CellSupport support = launch::cell_support();
-  if (!support.missing.empty())
-    throw UsageError("--fault is not possible here: " + support.missing);
+  if (!support.missing.empty()) throw UsageError("--fault needs " + support.missing);
   launch::Keeper keeper;
   const std::string folder = keeper.make_temporary_folder(fixtures::parent_of_case_folders());
   // What is in the run folder stays, the case folder goes.
   fixtures::StagedJob job = fixtures::stage({folder, config, program_of(options), options.ranks,
                                              faults::parse_plan(options.fault), run_folder});
-  fmt::print(stderr, "fault: {} at {}\n", options.fault, faults::to_text(*job.where));
+  fmt::print(stderr, "fault: {} at {}\n", options.fault,
+             faults::to_text(*faults::parse_plan(options.fault).fault, *job.where));
   job.cell.ranks.output_folder = run_folder;
   job.cell.mounts.push_back({run_folder, run_folder});  // should it lie in the corpus
   job.cell.ranks.deadline_ms = -1;  // with guards off it stands still until Ctrl-C
   Interrupts interrupts;
   launch::Cell cell(job.cell, &keeper);
   Ended ended;
-  ended.was_interrupted = drive(
+  ended.interrupted_by = drive(
       run_folder, options.ranks, [&](int) { return !cell.wait(kRefreshMs); },
       [&] { cell.end_now(); }, interrupts);
   const launch::CellResult result = cell.result();
@@ -195,17 +204,18 @@ int run(const Options& options) {
     throw;
   }
   print_end(run_folder, ended.ends);
-  if (!ended.failure.empty() && !ended.was_interrupted) throw std::runtime_error(ended.failure);
-  return ended.was_interrupted ? static_cast<int>(ExitCode::kInterrupted)
-                               : exit_code_of(ended.ends);
+  if (ended.interrupted_by != 0) return kSignalled + ended.interrupted_by;
+  if (!ended.failure.empty()) throw std::runtime_error(ended.failure);
+  return exit_code_of(ended.ends);
 }
 
 }  // namespace
 
 void add_run(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("run", "Train under DDP on this machine, recorded and watched");
+  CLI::App* command = app.add_subcommand(
+      "run",
+      "Train under DDP on this machine, recorded (BATCH71_TRACE_DIR, or /dev/shm) and watched");
   command->add_option("-n,--ranks", options->ranks, "number of ranks")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
@@ -217,8 +227,15 @@ void add_run(CLI::App& app, int& exit_code) {
       ->add_option("--guards", options->guards, "off: deadlines of 30 minutes, as PyTorch has them")
       ->check(CLI::IsMember({"on", "off"}))
       ->capture_default_str();
-  command->add_option("--fault", options->fault,
-                      "strike the job: featurizer_hang@rank=1,batch=71 (batch71 faults list)");
+  command
+      ->add_option("--fault", options->fault,
+                   "strike the job: featurizer_hang@rank=1,batch=71 (batch71 faults list)")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            return text.empty() ? std::string("names no fault (batch71 faults list)")
+                                : std::string();
+          },
+          "PLAN"));
   command->add_option("program", options->program,
                       "a rank's program (after --); default: the reference");
   command->callback([options, &exit_code] { exit_code = run(*options); });

@@ -50,6 +50,7 @@ void write_run_config(const std::string& config_path, const Overrides& overrides
 
 void check_data(const std::string& config_path, int num_ranks) {
   const loader::Config config = loader::load_config(config_path);
+  loader::featurizer_factory(config.train_ds);  // refuses features that nobody registered
   loader::noise_plan(config.train_ds);
   for (int rank = 0; rank < num_ranks; ++rank) {
     const auto dataset = loader::manifest_dataset_factory(config, rank)();

@@ -18,7 +18,8 @@ constexpr uint64_t kNotableNs = 1'000'000'000;
 
 }  // namespace
 
-StatusLine::StatusLine(std::string run_folder, int world_size) {
+StatusLine::StatusLine(std::string run_folder, int world_size)
+    : is_done_(static_cast<size_t>(world_size)) {
   for (int rank = 0; rank < world_size; ++rank) {
     const trace::WriterSpec spec{trace::Role::kMain, rank};
     mains_.push_back(std::make_unique<trace::Peek>(run_folder + "/" + trace::file_name(spec)));
@@ -36,19 +37,25 @@ void StatusLine::take_speed(const Entry& step_done) {
   newest_batch_ = step_done.batch;
 }
 
+std::optional<Entry> StatusLine::work_of(size_t rank) {
+  for (const Entry& incident : mains_[rank]->new_incidents()) {
+    if (incident.event == trace::Event::kDone) is_done_[rank] = true;
+  }
+  if (is_done_[rank]) return std::nullopt;
+  std::optional<Entry> newest = mains_[rank]->newest();
+  return newest && trace::is_collective(newest->stage) ? std::nullopt : newest;
+}
+
 std::string StatusLine::text() {
   std::string line;
   const uint64_t now_ns = trace::monotonic_ns();
-  const Entry* oldest = nullptr;
-  std::vector<std::optional<Entry>> newest;
-  for (const auto& main : mains_) newest.push_back(main->newest());
+  std::optional<Entry> oldest;
   size_t slowest = 0;
-  for (size_t rank = 0; rank < newest.size(); ++rank) {
-    if (!newest[rank] || trace::is_collective(newest[rank]->stage)) continue;
-    if (oldest == nullptr || newest[rank]->monotonic_ns < oldest->monotonic_ns) {
-      oldest = &*newest[rank];
-      slowest = rank;
-    }
+  for (size_t rank = 0; rank < mains_.size(); ++rank) {
+    const std::optional<Entry> work = work_of(rank);
+    if (!work || (oldest && oldest->monotonic_ns <= work->monotonic_ns)) continue;
+    oldest = work;
+    slowest = rank;
   }
   if (const auto step = mains_[0]->newest_of(trace::Event::kStepDone)) {
     take_speed(*step);
@@ -60,9 +67,9 @@ std::string StatusLine::text() {
                               static_cast<double>(newest_step_ns_ - first_step_ns_));
     }
   } else {
-    line = "starting";
+    line = kStarting;
   }
-  if (oldest != nullptr && now_ns > oldest->monotonic_ns + kNotableNs) {
+  if (oldest && now_ns > oldest->monotonic_ns + kNotableNs) {
     line += fmt::format("  rank {} in {} since {:.0f} s", slowest, trace::name(oldest->stage),
                         static_cast<double>(now_ns - oldest->monotonic_ns) / 1e9);
   }

@@ -1,6 +1,7 @@
 // `batch71 diagnose` and `batch71 log`: from a folder's name to standard output.
 //
-// Both return the program's exit code and throw UsageError where the folder is no run folder.
+// Both return the program's exit code and throw UsageError where the folder is no run folder, or one of
+// which nothing can be read.
 #pragma once
 
 #include <string>

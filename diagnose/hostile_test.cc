@@ -8,16 +8,21 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "diagnose/cli.h"
 #include "diagnose/diagnose.h"
 #include "diagnose/log.h"
 #include "diagnose/scenarios_test_util.h"
+#include "trace/errors.h"
 
 namespace batch71::diagnose {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
+using ::testing::SizeIs;
+using ::testing::ThrowsMessage;
 using trace::Event;
 using trace::Stage;
 
@@ -56,6 +61,24 @@ TEST(Hostile, FilesThatAreNoTracesAreNamedAndNeverWaitedFor) {
   }
   EXPECT_THAT(diagnosis.problems, ::testing::Each(::testing::Not(HasSubstr("\x1b"))));
   EXPECT_FALSE(diagnosis.verdicts.front().sure);
+}
+
+TEST(Hostile, AFolderOfWhichNothingCanBeReadIsRefusedAndNotCalledFine) {
+  RunFolderBuilder run;
+  std::ofstream(run.path() + "/rank0.main.b71") << std::string(10'000, 'x');
+  std::ofstream(run.path() + "/rank1.main.b71");
+  const auto refusal = ThrowsMessage<UsageError>(
+      AllOf(HasSubstr(run.path()), HasSubstr("none of the 2 traces can be read"),
+            HasSubstr("rank0.main.b71: not a trace file")));
+  EXPECT_THAT([&] { diagnose_command(run.path(), false, false); }, refusal);
+  EXPECT_THAT([&] { log_command(run.path(), {}); }, refusal);
+}
+
+TEST(Hostile, AThousandVerdictsFillOneScreen) {
+  const std::vector<Verdict> many(1000);
+  EXPECT_THAT(headlines(many), SizeIs(9));
+  EXPECT_EQ(headlines(many).back(), "... and 992 verdicts more (batch71 diagnose --json)");
+  EXPECT_THAT(headlines(std::vector<Verdict>(8)), SizeIs(8));
 }
 
 TEST(Hostile, TextsOfAnyBytesGiveValidReports) {

@@ -82,6 +82,19 @@ TEST(Log, SpeaksTheGuidesOwnWordsInTheOrderOfTime) {
           "[Rank 1] Batch 71 loss computed, loss=1.2500"));
 }
 
+TEST(Log, SaysWhatWasAgreedOn) {
+  RunFolderBuilder run;
+  trace::Writer& main = run.main(0);
+  main.record(Event::kAgreed, Stage::kStep);
+  main.begin({0, -1, -1});
+  main.record(Event::kAgreed, Stage::kStep);
+  main.begin({0, 71, -1});
+  main.record(Event::kAgreed, Stage::kStep);
+  EXPECT_THAT(
+      lines_of(run.read(), without_time()),
+      ElementsAre("[Rank 0] Agreed", "[Rank 0] Epoch 0 agreed", "[Rank 0] Batch 71 agreed"));
+}
+
 TEST(Log, PrefixesTheTimeOfDay) {
   RunFolderBuilder run;
   train_a_step(run);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "diagnose/diagnose.h"
 #include "diagnose/facts.h"
@@ -58,17 +59,12 @@ std::string seconds(uint64_t since_ns, uint64_t now_ns) {
   return fmt::format("{:.1f} s", static_cast<double>(elapsed_ns(since_ns, now_ns)) / 1e9);
 }
 
-// The line of the manifest that names the file, ready to be found and taken out.
-std::string manifest_line(const Verdict& verdict) {
-  return verdict.file.empty()
-             ? ""
-             : fmt::format("\"audio_filepath\": \"{}\"", as_one_line(verdict.file));
-}
-
 std::string remedy_lines(const Verdict& verdict) {
   std::string out(remedy(verdict));
   if (verdict.kind == Kind::kNothingWrong || verdict.file.empty()) return out;
-  return out + "\n          manifest line: " + manifest_line(verdict);
+  // A path may be relative there, to the manifest's folder, which no trace tells.
+  return out + "\n          manifest line: its audio_filepath is " + as_one_line(verdict.file) +
+         ", or the end of that";
 }
 
 std::string number_or_dash(int64_t value) { return value < 0 ? "-" : std::to_string(value); }
@@ -99,10 +95,27 @@ std::string bullet_list(const std::string& title, const std::vector<std::string>
   return out;
 }
 
+// Ranks that look at the same write down the same: once is enough.
+std::vector<std::string> without_echoes(const std::vector<std::string>& evidence) {
+  std::vector<std::string> lines;
+  std::set<std::string> told;
+  for (const std::string& line : evidence) {
+    if (told.insert(line.substr(0, line.rfind(" ("))).second) lines.push_back(line);
+  }
+  return lines;
+}
+
 std::string headline(const Verdict& verdict, const Painter& paint) {
   const bool fine = verdict.kind == Kind::kNothingWrong || verdict.recovered;
   const std::string line = (verdict.sure ? "" : "not sure: ") + one_line(verdict);
   return (fine ? paint.good(line) : paint.bad(line)) + "\n";
+}
+
+// "" if all are shown.
+std::string rest_of(const std::vector<Verdict>& verdicts) {
+  if (verdicts.size() <= kMaxVerdicts) return "";
+  return fmt::format("... and {} verdicts more (batch71 diagnose --json)",
+                     verdicts.size() - kMaxVerdicts);
 }
 
 }  // namespace
@@ -116,6 +129,15 @@ std::string one_line(const Verdict& verdict) {
                      verdict.recovered && verdict.index >= 0 ? "; a dummy took its place" : "");
 }
 
+std::vector<std::string> headlines(const std::vector<Verdict>& verdicts) {
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < std::min(verdicts.size(), kMaxVerdicts); ++i) {
+    lines.push_back(one_line(verdicts[i]));
+  }
+  if (const std::string rest = rest_of(verdicts); !rest.empty()) lines.push_back(rest);
+  return lines;
+}
+
 std::string to_screen(const Diagnosis& diagnosis, bool colour) {
   const Painter paint(colour);
   const Verdict& first = diagnosis.verdicts.front();
@@ -123,15 +145,12 @@ std::string to_screen(const Diagnosis& diagnosis, bool colour) {
   for (size_t i = 1; i < std::min(diagnosis.verdicts.size(), kMaxVerdicts); ++i) {
     out += headline(diagnosis.verdicts[i], paint);
   }
-  if (diagnosis.verdicts.size() > kMaxVerdicts) {
-    out += fmt::format("... and {} verdicts more (--json)\n",
-                       diagnosis.verdicts.size() - kMaxVerdicts);
-  }
+  if (const std::string rest = rest_of(diagnosis.verdicts); !rest.empty()) out += rest + "\n";
   if (first.since_ns != 0 && !first.recovered) {
     out += "since   " + seconds(first.since_ns, diagnosis.now_ns) + "\n";
   }
   if (!diagnosis.ranks.empty()) out += "\n" + rank_table(diagnosis);
-  out += "\n" + bullet_list("evidence", first.evidence, kMaxEvidence);
+  out += "\n" + bullet_list("evidence", without_echoes(first.evidence), kMaxEvidence);
   if (const std::string text = remedy_lines(first); !text.empty())
     out += "remedy    " + text + "\n";
   out += bullet_list("notes", diagnosis.notes, kMaxNotes);

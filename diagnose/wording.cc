@@ -73,7 +73,9 @@ std::string step_words(const Entry& entry) {
       if (entry.arg0 == 2) return "Agreeing with the other ranks on where to begin...";
       return entry.arg0 == 0 ? fmt::format("Epoch {} agreeing with the other ranks...", entry.epoch)
                              : fmt::format("Batch {} agreeing with the other ranks...", batch);
-    case Event::kAgreed: return fmt::format("Batch {} agreed", batch);
+    case Event::kAgreed:  // a number has only what was agreed on within an epoch
+      if (batch >= 0) return fmt::format("Batch {} agreed", batch);
+      return entry.epoch < 0 ? "Agreed" : fmt::format("Epoch {} agreed", entry.epoch);
     case Event::kForwardCalled: return fmt::format("Batch {} calling forward...", batch);
     case Event::kForwardDone:
       return fmt::format("Batch {} forward completed, computing loss...", batch);

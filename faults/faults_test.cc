@@ -112,6 +112,18 @@ TEST(Plan, MeansTheFirstSampleOfItsBatch) {
   EXPECT_EQ(to_text(where), "rank=2,batch=3,index=98");
 }
 
+TEST(Plan, TellsAsMuchOfAPlaceAsTheFaultHas) {
+  const auto told = [](const std::string& text) {
+    const FaultPlan plan = parse_plan(text);
+    return to_text(*plan.fault, resolve(plan, job_of_four()));
+  };
+  EXPECT_EQ(told("wav_nan@rank=2,batch=3"), "rank=2,batch=3,index=98");
+  EXPECT_EQ(told("rank_sigkill@rank=2,batch=3"), "rank=2,batch=3");
+  EXPECT_EQ(told("seed_differs@rank=2"), "rank=2");
+  EXPECT_EQ(told("rank_never_starts@rank=2"), "rank=2");
+  EXPECT_EQ(told("sampler_missing"), "all ranks");
+}
+
 TEST(Plan, FindsTheBatchOfAnIndex) {
   EXPECT_EQ(resolve(parse_plan("wav_nan@rank=1,index=9"), job_of_four()).batch, 0);
 }

@@ -124,6 +124,17 @@ std::string to_text(const Where& where) {
   return text;
 }
 
+std::string to_text(const Fault& fault, const Where& where) {
+  if (fault.strikes_all) return "all ranks";
+  Where place = where;
+  if (fault.target != Target::kItem) place.index = -1;
+  if (fault.target == Target::kShard || fault.target == Target::kStart) {
+    place.epoch = -1;
+    place.batch = -1;
+  }
+  return to_text(place);
+}
+
 Where resolve(const FaultPlan& plan, const JobShape& job) {
   const std::string text = to_text(plan);
   const bool is_of_host = plan.fault->strikes_host || job.world_size == 1;

@@ -34,6 +34,10 @@ std::string to_text(const FaultPlan& plan);
 // "rank=1,batch=71,index=2274"
 std::string to_text(const Where& where);
 
+// As much of it as the fault has: no sample where a step is struck, only the rank where its shard or its
+// start is, nobody where all are.
+std::string to_text(const Fault& fault, const Where& where);
+
 // What a plan must know of the job.
 struct JobShape {
   int world_size = 1;

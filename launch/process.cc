@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "trace/errors.h"
 #include "trace/process_state.h"
 
 extern char** environ;
@@ -38,7 +39,7 @@ std::string resolve_program(const std::string& name) {
     if (access(candidate.c_str(), X_OK) == 0) return candidate;
     begin = end + 1;
   }
-  throw std::runtime_error(name + ": not found in PATH");
+  throw UsageError(name + ": not found in PATH");
 }
 
 std::vector<std::string> merged_environment(const Environment& added) {

@@ -32,11 +32,13 @@ void end_on_signals() {
 
 // What happened, one line a verdict; "" when nothing did.
 std::string say_what_happened(const std::string& run_folder) {
+  auto verdicts = diagnose::diagnose(trace::read_run(run_folder)).verdicts;
+  std::erase_if(verdicts, [](const diagnose::Verdict& verdict) {
+    return verdict.kind == diagnose::Kind::kNothingWrong;
+  });
   std::string lines;
-  for (const auto& verdict : diagnose::diagnose(trace::read_run(run_folder)).verdicts) {
-    if (verdict.kind == diagnose::Kind::kNothingWrong) continue;
-    if (!lines.empty()) lines += '\n';
-    lines += diagnose::one_line(verdict);
+  for (const std::string& line : diagnose::headlines(verdicts)) {
+    lines += (lines.empty() ? "" : "\n") + line;
   }
   return lines;
 }

@@ -249,6 +249,10 @@ TEST(Ledger, ForgivesATornLineOnlyWhereARankBeginsAfterIt) {
   EXPECT_THAT(ledger_of(step_line(0, 5) + torn + step_line(1, 6)).problems, testing::SizeIs(1));
   EXPECT_THAT(ledger_of(torn + torn + begin_line(0)).problems, testing::SizeIs(1));
   EXPECT_THAT(ledger_of(step_line(0, 5) + torn).problems, testing::SizeIs(1));
+  EXPECT_THAT(ledger_of(step_line(0, 5) + "\n" + torn).problems,
+              testing::ElementsAre("rank 0, line 3: not JSON; each line must be one JSON object"));
+  EXPECT_THAT(ledger_of("{\"rank\":0,\"epoch\":0}\n").problems,
+              testing::ElementsAre("rank 0, line 1: key 'batch' not found"));
 }
 
 // Four ranks, struck 2 s after their start; rank 1 is the struck one.
@@ -374,71 +378,6 @@ TEST(Pairwise, HasFewRows) {
   EXPECT_LE(pairwise({9, 5, 2, 2, 4}).size(), 50u);  // 45 at the least, of 720
 }
 
-// --- The canary: what must fail is reported as failed, by exit code, in words and in XML ---
-
-class Canary : public testing::Test {
- protected:
-  void SetUp() override {
-    if (const std::string missing = launch::cell_support().missing; !missing.empty()) {
-      GTEST_SKIP() << missing;
-    }
-    folder_ = keeper_.make_temporary_folder(fs::temp_directory_path().string());
-  }
-
-  // How it ended; what it said and wrote is in `said_` and `xml_`.
-  int run(std::vector<std::string> argv, const std::map<std::string, std::string>& env = {}) {
-    constexpr int kDeadlineMs = 60'000;
-    argv.front() = launch::sibling_program(argv.front());
-    launch::ProcessSpec spec;
-    spec.argv = std::move(argv);
-    spec.env.insert(env.begin(), env.end());
-    spec.output_path = folder_ + "/said";
-    fs::remove(spec.output_path);
-    launch::Child program = launch::start_process(spec);
-    if (!program.wait(kDeadlineMs)) return -1;
-    said_ = contents(spec.output_path);
-    xml_ = contents(folder_ + "/junit.xml");
-    return program.ending()->exit_code();
-  }
-
-  static std::string contents(const std::string& path) {
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-
-  launch::Keeper keeper_;
-  std::string folder_;
-  std::string said_;
-  std::string xml_;
-};
-
-TEST_F(Canary, AWrongExpectationFailsItsSuite) {
-  EXPECT_EQ(run({"faults_suite", "--gtest_also_run_disabled_tests", "--gtest_filter=*Canary.*",
-                 "--gtest_output=xml:" + folder_ + "/junit.xml"}),
-            1);
-  EXPECT_THAT(said_, HasSubstr("expected rank_killed"));
-  EXPECT_THAT(said_,
-              HasSubstr("[  FAILED  ] Clean/DISABLED_Canary.MustBeReportedAsFailed/nothing"));
-  EXPECT_THAT(xml_, HasSubstr("<testsuites tests=\"1\" failures=\"1\""));
-}
-
-TEST_F(Canary, ASubjectThatLiesFailsTheGateAndAnHonestOneDoesNot) {
-  for (const bool lies : {true, false}) {
-    const std::map<std::string, std::string> env{
-        {"VICE", lies ? "lies" : "none"},
-        {"REFERENCE", launch::sibling_program("batch71-reference")}};
-    EXPECT_EQ(run({"batch71", "gate", "--only", "none", "--subject", BATCH71_BAD_SUBJECT,
-                   "--topology", "w2.k1.b4.in_order.n6", "--junit", folder_ + "/junit.xml"},
-                  env),
-              lies ? 1 : 0);
-    EXPECT_THAT(said_, testing::ContainsRegex(lies ? "bad_subject.sh .* FAIL\n" : " pass\n"));
-    EXPECT_THAT(said_, HasSubstr(lies ? "0 passed, 1 failed" : "1 passed, 0 failed"));
-    EXPECT_THAT(xml_, HasSubstr(lies ? "failures=\"1\"" : "failures=\"0\""));
-  }
-}
-
-// --- kill -9 of the gate, with a strike live ---
-
 // Looks again and again, since most of what is awaited has no event for us.
 template <typename Condition>
 bool becomes_true(int deadline_ms, Condition holds) {
@@ -481,6 +420,140 @@ bool any_is_there(const std::set<int>& pids) {
   return std::any_of(pids.begin(), pids.end(),
                      [](int pid) { return fs::exists("/proc/" + std::to_string(pid)); });
 }
+
+// --- The canary: what must fail is reported as failed, by exit code, in words and in XML ---
+
+class Canary : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const std::string missing = launch::cell_support().missing; !missing.empty()) {
+      GTEST_SKIP() << missing;
+    }
+    folder_ = keeper_.make_temporary_folder(fs::temp_directory_path().string());
+  }
+
+  launch::Child start(std::vector<std::string> argv,
+                      const std::map<std::string, std::string>& env = {}) {
+    argv.front() = launch::sibling_program(argv.front());
+    launch::ProcessSpec spec;
+    spec.argv = std::move(argv);
+    spec.env.insert(env.begin(), env.end());
+    spec.output_path = folder_ + "/said";
+    fs::remove(spec.output_path);
+    return launch::start_process(spec);
+  }
+
+  // How it ended; what it said and wrote is in `said_` and `xml_`.
+  int run(std::vector<std::string> argv, const std::map<std::string, std::string>& env = {}) {
+    constexpr int kDeadlineMs = 60'000;
+    launch::Child program = start(std::move(argv), env);
+    if (!program.wait(kDeadlineMs)) return -1;
+    said_ = contents(folder_ + "/said");
+    xml_ = contents(folder_ + "/junit.xml");
+    return program.ending()->exit_code();
+  }
+
+  // Of a job that reads no data.
+  std::string config() const {
+    std::ofstream(folder_ + "/train.yaml") << "train_ds:\n  manifest_filepath: none.json\n";
+    return folder_ + "/train.yaml";
+  }
+
+  static std::string contents(const std::string& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  launch::Keeper keeper_;
+  std::string folder_;
+  std::string said_;
+  std::string xml_;
+};
+
+TEST_F(Canary, AWrongExpectationFailsItsSuite) {
+  EXPECT_EQ(run({"faults_suite", "--gtest_also_run_disabled_tests", "--gtest_filter=*Canary.*",
+                 "--gtest_output=xml:" + folder_ + "/junit.xml"}),
+            1);
+  EXPECT_THAT(said_, HasSubstr("expected rank_killed"));
+  EXPECT_THAT(said_,
+              HasSubstr("[  FAILED  ] Clean/DISABLED_Canary.MustBeReportedAsFailed/nothing"));
+  EXPECT_THAT(xml_, HasSubstr("<testsuites tests=\"1\" failures=\"1\""));
+}
+
+TEST_F(Canary, ASubjectThatLiesFailsTheGateAndAnHonestOneDoesNot) {
+  for (const bool lies : {true, false}) {
+    const std::map<std::string, std::string> env{
+        {"VICE", lies ? "lies" : "none"},
+        {"REFERENCE", launch::sibling_program("batch71-reference")}};
+    EXPECT_EQ(run({"batch71", "gate", "--only", "none", "--subject", BATCH71_BAD_SUBJECT,
+                   "--topology", "w2.k1.b4.in_order.n6", "--junit", folder_ + "/junit.xml"},
+                  env),
+              lies ? 1 : 0);
+    EXPECT_THAT(said_, testing::ContainsRegex(lies ? "bad_subject.sh .* FAIL\n" : " pass\n"));
+    EXPECT_THAT(said_, HasSubstr(lies ? "0 passed, 1 failed" : "1 passed, 0 failed"));
+    EXPECT_THAT(xml_, HasSubstr(lies ? "failures=\"1\"" : "failures=\"0\""));
+  }
+}
+
+TEST_F(Canary, AGateThatIsInterruptedHasWrittenWhatItFound) {
+  constexpr int kDeadlineMs = 60'000;
+  launch::Child gate =
+      start({"batch71", "gate", "--only", "none", "forward_hang", "--no-controls", "--threads", "1",
+             "--topology", "w2.k1.b4.in_order.n6", "--junit", folder_ + "/junit.xml"});
+  EXPECT_TRUE(becomes_true(kDeadlineMs, [&] {
+    xml_ = contents(folder_ + "/junit.xml");
+    return xml_.find("tests=\"1\" failures=\"0\"") != std::string::npos &&
+           xml_.ends_with("</testsuite>\n");
+  })) << xml_;
+  gate.send_signal(SIGTERM);
+  ASSERT_TRUE(gate.wait(kDeadlineMs));
+}
+
+TEST_F(Canary, ARunThatCouldNotBeTracedEndsAsItsRanksDid) {
+  for (const int code : {0, 3}) {
+    const std::string script = "rm $BATCH71_RUN_DIR/*.b71; exit " + std::to_string(code);
+    EXPECT_EQ(
+        run({"batch71", "run", "-n", "1", "--config", config(), "--", "/bin/sh", "-c", script},
+            {{"BATCH71_TRACE_DIR", folder_}}),
+        code);
+    EXPECT_THAT(said_, HasSubstr("no verdict: "));
+    EXPECT_THAT(said_, testing::Not(HasSubstr("starting")));
+  }
+}
+
+TEST_F(Canary, ARunThatIsInterruptedSaysWhereItsTracesAre) {
+  constexpr int kDeadlineMs = 60'000;
+  for (const auto& [signal, code] : std::map<int, int>{{SIGINT, 130}, {SIGTERM, 143}}) {
+    launch::Child program = start({"batch71", "run", "-n", "2", "--config", config(), "--",
+                                   "/bin/sh", "-c", "echo is up; exec sleep infinity"},
+                                  {{"BATCH71_TRACE_DIR", folder_}});
+    const auto said = [&] { return contents(folder_ + "/said"); };
+    EXPECT_TRUE(becomes_true(kDeadlineMs, [&] {
+      return said().find("[rank 0] is up") != std::string::npos &&
+             said().find("[rank 1] is up") != std::string::npos;
+    }));
+    const std::set<int> ranks = descendants(program.pid());
+    EXPECT_THAT(ranks, testing::SizeIs(2));
+    program.send_signal(signal);
+    ASSERT_TRUE(program.wait(kDeadlineMs));
+    EXPECT_EQ(program.ending()->exit_code(), code);
+    EXPECT_THAT(said(), HasSubstr("traces: " + folder_ + "/run-"));
+    EXPECT_FALSE(any_is_there(ranks));
+  }
+}
+
+TEST_F(Canary, WordsThatMeanNothingAreUsageErrors) {
+  EXPECT_EQ(run({"batch71", "dignose"}), 2);
+  EXPECT_THAT(said_, HasSubstr("unknown command 'dignose'; the nearest known one is 'diagnose'"));
+  EXPECT_EQ(run({"batch71", "run", "--config", config(), "--fault", ""}), 2);
+  EXPECT_THAT(said_, HasSubstr("--fault: names no fault"));
+  EXPECT_EQ(run({"batch71", "run", "--config", config(), "--", "no-such-program"},
+                {{"BATCH71_TRACE_DIR", folder_}}),
+            2);
+  EXPECT_THAT(said_, HasSubstr("no-such-program: not found in PATH"));
+}
+
+// --- kill -9 of the gate, with a strike live ---
 
 // Entries of the folder that the process made.
 std::vector<fs::path> marked_in(const fs::path& folder, const std::string& mark) {

@@ -38,7 +38,7 @@ inline constexpr std::array<ExitCodeText, 12> kExitCodes{{
     {ExitCode::kNonFiniteLoss, "non-finite loss"},
     {ExitCode::kStepStuck, "the training step is stuck"},
     {ExitCode::kCrashLoop, "every replacement of a worker dies"},
-    {ExitCode::kInterrupted, "interrupted"},
+    {ExitCode::kInterrupted, "interrupted by Ctrl-C (143: by SIGTERM)"},
 }};
 
 }  // namespace batch71

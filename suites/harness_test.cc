@@ -310,6 +310,16 @@ TEST(Junit, SaysWhatFailedAndHowToRunItAgain) {
   EXPECT_THAT(xml, HasSubstr("--only 'wav_nan@rank=1,batch=5' --topology w2.k1.b4.in_order.n12"));
 }
 
+TEST(Replay, NamesEveryOptionThatTheCaseHad) {
+  Scenario scenario = Given(kShort).Subject("./mine").scenario();
+  const std::string plain =
+      "batch71 gate --only 'none' --topology w2.k1.b4.in_order.n12 --subject ./mine";
+  EXPECT_EQ(replay(scenario), plain);
+  scenario.calls_hooks = false;
+  scenario.job_deadline_ms = 5'000;
+  EXPECT_EQ(replay(scenario), plain + " --no-hooks --job-deadline-ms 5000");
+}
+
 TEST(GateOptions, PlacesThatCannotBeAreRefusedBeforeAnythingStarts) {
   fixtures::GateOptions options;
   options.only = {"wav_nan@rank=7"};

@@ -78,6 +78,17 @@ class CountingDataset : public Dataset {
   int64_t size_;
 };
 
+// Of sample 9 it gives more than its duration says.
+class OverlongDataset : public CountingDataset {
+ public:
+  using CountingDataset::CountingDataset;
+  Waveform load(int64_t index, trace::Writer& trace) override {
+    Waveform waveform = CountingDataset::load(index, trace);
+    if (index == 9) waveform.samples.resize(2 * waveform.samples.size(), 71.0f);
+    return waveform;
+  }
+};
+
 using Act = std::function<void(const ItemId&)>;
 
 // Two channels of the waveform; before that, whatever the test wants to happen.
@@ -192,9 +203,12 @@ class WorkerPoolTest : public ::testing::Test {
   // Of an epoch with `act`, the struck item is a dummy, all others are those of a clean run.
   void expect_only_dummy(int workers, const Act& act, int64_t index, BadItem reason) {
     const std::vector<Seen> clean = clean_epoch();
-    const auto loader = make(workers, act);
-    const std::vector<Seen> got = epoch(*loader);
-    EXPECT_EQ(loader->dummies_total(), index < 0 ? 0 : 1);
+    expect_only_dummy(*make(workers, act), clean, index, reason);
+  }
+  void expect_only_dummy(Loader& loader, const std::vector<Seen>& clean, int64_t index,
+                         BadItem reason) {
+    const std::vector<Seen> got = epoch(loader);
+    EXPECT_EQ(loader.dummies_total(), index < 0 ? 0 : 1);
     ASSERT_EQ(got.size(), clean.size());
     for (size_t i = 0; i < got.size(); ++i) {
       if (got[i] == clean[i]) continue;
@@ -247,6 +261,16 @@ TEST_F(WorkerPoolTest, AThrownExceptionCostsOneSampleAndNamesItsStack) {
 
 TEST_F(WorkerPoolTest, WhatIsNoExceptionIsCaughtToo) {
   expect_only_dummy(1, at_index(9, [] { throw 71; }), 9, BadItem::kThrew);
+}
+
+TEST_F(WorkerPoolTest, MoreThanWasDeclaredIsNotWrittenIntoTheSlot) {
+  const std::vector<Seen> clean = clean_epoch();
+  spec_.dataset = [] { return std::make_unique<OverlongDataset>(42); };
+  for (const int workers : {0, 1}) {
+    spec_.config.train_ds.num_workers = workers;
+    Loader loader(spec_, trace_);
+    expect_only_dummy(loader, clean, 9, BadItem::kTooLong);
+  }
 }
 
 TEST_F(WorkerPoolTest, AStuckItemIsSeenKilledAndReplacedByADummy) {
@@ -538,6 +562,18 @@ TEST_F(WorkerPoolTest, AnUnusableFactoryIsAUsageError) {
               ::testing::ThrowsMessage<UsageError>(HasSubstr("no licence")));
   EXPECT_THAT([&] { make_with([] { std::thread(block_for_ever).detach(); }); },
               ::testing::ThrowsMessage<UsageError>(HasSubstr("started a thread")));
+}
+
+TEST_F(WorkerPoolTest, AFactoryThatDoesNotComeBackIsAUsageErrorInTime) {
+  spec_.config.guards.startup_deadline_ms = 300;
+  const pid_t rank = getpid();
+  spec_.dataset = [rank]() -> std::unique_ptr<Dataset> {
+    if (getpid() != rank) block_for_ever();
+    return std::make_unique<CountingDataset>(42);
+  };
+  spec_.featurizer = [] { return std::make_unique<ActingFeaturizer>(nothing); };
+  EXPECT_THAT([&] { Loader(spec_, trace_); },
+              ::testing::ThrowsMessage<UsageError>(HasSubstr("within startup_deadline_ms")));
 }
 
 TEST_F(WorkerPoolTest, AProcessWithThreadsIsRefused) {

@@ -143,6 +143,15 @@ TEST_F(Ranks, AnotherSeedIsFoundBeforeTheFirstStep) {
   EXPECT_TRUE(ledger(0).empty());
 }
 
+TEST_F(Ranks, WhoHasTheShardOfAnotherIsFoundBeforeTheFirstStep) {
+  Case same;
+  same.sharded = true;
+  same.shard_digest = 71;
+  EXPECT_THAT(run(same), Each(static_cast<int>(ExitCode::kRanksDisagree)));
+  EXPECT_THAT(said(trace::Event::kDisagreement), Each(HasSubstr("kind=shards_identical rank=-1")));
+  EXPECT_TRUE(ledger(0).empty());
+}
+
 TEST_F(Ranks, TheErrorBudgetIsOneForAll) {
   Case spent;
   spoil(spent, 3);

@@ -540,8 +540,12 @@ TEST_F(WorkerPoolTest, ABatchOutlivesItsLoader) {
 
 TEST_F(WorkerPoolTest, EndsInTimeWithAStuckWorker) {
   spec_.config.guards.item_deadline_ms = kGuardOffMs;
-  auto loader = make(2, [](const ItemId&) { block_for_ever(); });
+  spec_.config.train_ds.shuffle = false;
+  auto loader = make(2, [](const ItemId& id) {
+    if (id.index >= 4) block_for_ever();
+  });
   loader->start_epoch(loader->plan(0));
+  loader->next();  // so there are workers, who have begun with the next batch
   const uint64_t before_ns = trace::monotonic_ns();
   loader.reset();
   EXPECT_LT(trace::monotonic_ns() - before_ns,

@@ -1,4 +1,5 @@
 // The pool against user code that throws, hangs, dies or stops; and that nothing stays behind.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -578,6 +579,25 @@ TEST_F(WorkerPoolTest, AFactoryThatDoesNotComeBackIsAUsageErrorInTime) {
   spec_.featurizer = [] { return std::make_unique<ActingFeaturizer>(nothing); };
   EXPECT_THAT([&] { Loader(spec_, trace_); },
               ::testing::ThrowsMessage<UsageError>(HasSubstr("within startup_deadline_ms")));
+}
+
+// A worker that outlives its rank, deaf to SIGKILL, must keep no port of it; and a pipe that nobody reads
+// would block it.
+TEST_F(WorkerPoolTest, WorkersHaveNoneOfTheRanksDescriptors) {
+  int pipe_fds[2];
+  ASSERT_EQ(pipe(pipe_fds), 0);
+  expect_only_dummy(1,
+                    at_index(9,
+                             [fd = pipe_fds[1]] {
+                               if (fcntl(fd, F_GETFD) != -1)
+                                 throw std::runtime_error("has the pipe");
+                               const fs::path out = fs::read_symlink("/proc/self/fd/1");
+                               if (out.filename() != "rank0.workers.log")
+                                 throw std::runtime_error("has " + out.string());
+                             }),
+                    -1, BadItem::kThrew);
+  close(pipe_fds[0]);
+  close(pipe_fds[1]);
 }
 
 TEST_F(WorkerPoolTest, AProcessWithThreadsIsRefused) {

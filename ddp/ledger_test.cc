@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
 #include <string>
+#include <vector>
 
 namespace batch71::ddp {
 namespace {
@@ -47,6 +49,18 @@ TEST(Ledger, AWriteThatIsCutShortSaysWhy) {
   unlink(path.c_str());
   EXPECT_THAT(why, ::testing::HasSubstr("after 10 of"));
   EXPECT_THAT(why, ::testing::HasSubstr("File too large"));
+}
+
+TEST(Ledger, AfterATornLineABeginningHasALineOfItsOwn) {
+  const std::string path = ::testing::TempDir() + "ledger-" + std::to_string(getpid());
+  std::ofstream(path) << "{\"rank\":0,\"step\":0}\n{\"rank\":0,\"st";
+  Ledger(path, 0).begun(1);
+  std::vector<std::string> lines;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) lines.push_back(line);
+  unlink(path.c_str());
+  EXPECT_THAT(lines, ::testing::ElementsAre("{\"rank\":0,\"step\":0}", "{\"rank\":0,\"st",
+                                            "{\"rank\":0,\"begin\":true,\"steps\":1}"));
 }
 
 }  // namespace

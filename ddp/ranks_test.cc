@@ -9,6 +9,7 @@ namespace batch71::ddp {
 namespace {
 
 using nlohmann::json;
+using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -25,6 +26,11 @@ class Sick : public Line {
  private:
   int64_t nan_step_;
   int64_t step_ = 0;
+};
+
+class Throwing : public Line {
+ public:
+  at::Tensor forward(const loader::Batch&) override { throw 71; }
 };
 
 // All samples but that one can be loaded.
@@ -143,12 +149,33 @@ TEST_F(Ranks, AnotherSeedIsFoundBeforeTheFirstStep) {
   EXPECT_TRUE(ledger(0).empty());
 }
 
+TEST_F(Ranks, WhoHasTheShardOfAnotherIsFoundBeforeTheFirstStep) {
+  Case same;
+  same.sharded = true;
+  same.shard_digest = 71;
+  EXPECT_THAT(run(same), Each(static_cast<int>(ExitCode::kRanksDisagree)));
+  EXPECT_THAT(said(trace::Event::kDisagreement), Each(HasSubstr("kind=shards_identical rank=-1")));
+  EXPECT_TRUE(ledger(0).empty());
+}
+
 TEST_F(Ranks, TheErrorBudgetIsOneForAll) {
   Case spent;
   spoil(spent, 3);
   spent.guards().error_budget = 0;
   EXPECT_THAT(run(spent), Each(static_cast<int>(ExitCode::kErrorBudgetSpent)));
   EXPECT_EQ(ledger(0).size(), ledger(1).size());
+}
+
+TEST_F(Ranks, AModelThatThrowsAnythingEndsAllAndTheyKnowWhy) {
+  Case odd;
+  odd.model = [](int rank, const ModelSpec&) -> std::shared_ptr<Model> {
+    if (rank == 1) return std::make_shared<Throwing>();
+    return std::make_shared<Line>();
+  };
+  EXPECT_THAT(run(odd), ElementsAre(static_cast<int>(ExitCode::kPeerLost),
+                                    static_cast<int>(ExitCode::kFailure)));
+  EXPECT_THAT(said(trace::Event::kError), ElementsAre(HasSubstr("no std::exception")));
+  EXPECT_THAT(said(trace::Event::kEnding), Contains(HasSubstr("rank 1 reports: something")));
 }
 
 TEST_F(Ranks, ALossThatIsNotFiniteEndsAllBeforeTheOptimizer) {

@@ -54,6 +54,7 @@ inline JobConfig quick_config() {
 struct Case {
   std::vector<int64_t> sizes{8, 8};  // samples of each rank's own shard; or of the one data set
   bool sharded = false;
+  uint64_t shard_digest = 0;  // of every rank's shard; 0: not told
   // The sample at an index of that rank; below 0: it cannot be loaded. Empty: as they are numbered.
   std::function<int64_t(int rank, int64_t index)> sample;
   std::map<int, int32_t> dry_after;  // rank: its stream ends after so many batches, unannounced
@@ -71,14 +72,16 @@ struct Case {
 // Sample n is a wave around n / 8.
 class Waves : public loader::Dataset {
  public:
-  Waves(int64_t size, std::function<int64_t(int64_t)> sample)
-      : size_(size), sample_(std::move(sample)) {}
+  Waves(int64_t size, std::function<int64_t(int64_t)> sample, uint64_t shard_digest)
+      : size_(size), sample_(std::move(sample)), shard_digest_(shard_digest) {}
   int64_t size() const override { return size_; }
   double duration_s(int64_t) const override { return static_cast<double>(kFrames) / kSampleRateHz; }
-  int64_t label(int64_t index) const override { return std::max<int64_t>(0, sample_(index)) % 3; }
+  // What cannot be loaded has one too, of which something would be learnt.
+  int64_t label(int64_t index) const override { return std::abs(sample_(index)) % 3; }
   int64_t num_classes() const override { return 3; }
   std::string file(int64_t index) const override { return "sample" + std::to_string(index); }
   uint64_t digest() const override { return 1; }
+  uint64_t shard_digest() const override { return shard_digest_; }
   loader::Waveform load(int64_t index, trace::Writer&) override {
     const int64_t sample = sample_(index);
     if (sample < 0) {
@@ -96,6 +99,7 @@ class Waves : public loader::Dataset {
  private:
   int64_t size_;
   std::function<int64_t(int64_t)> sample_;
+  uint64_t shard_digest_;
 };
 
 class Copy : public loader::Featurizer {
@@ -289,7 +293,8 @@ class Ranks : public ::testing::Test {
         if (with.sample) return with.sample(rank, index);
         return with.sharded ? rank * kShard + index : index;
       };
-      return std::make_unique<Waves>(with.sizes[static_cast<size_t>(rank)], sample);
+      return std::make_unique<Waves>(with.sizes[static_cast<size_t>(rank)], sample,
+                                     with.shard_digest);
     };
     seams.featurizer = [] { return std::make_unique<Copy>(); };
     seams.model = [path = folder_ + "/model" + std::to_string(rank), rank,

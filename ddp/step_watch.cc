@@ -198,7 +198,7 @@ std::string StepWatch::own_verdict() {
   std::thread([answer, ask = seams_.on_stuck, folder = env_.run_folder] {
     try {
       answer->set_value(ask(folder));
-    } catch (const std::exception&) {
+    } catch (...) {
       answer->set_value({});
     }
   }).detach();

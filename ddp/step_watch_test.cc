@@ -21,16 +21,20 @@ loader::Guards guards() {
   loader::Guards guards;
   guards.startup_deadline_ms = guards.step_deadline_ms = guards.collective_deadline_ms =
       kDeadlineMs;
-  guards.shutdown_deadline_ms = kDeadlineMs / 2;
+  guards.verdict_grace_ms = guards.shutdown_deadline_ms = kDeadlineMs / 2;
   return guards;
 }
 
+constexpr int kForEverMs = 10'000;
+void block() { poll(nullptr, 0, kForEverMs); }
+
 // A process whose only thread of its own is `main`, under a watch; it exits with 0 after that.
-pid_t start_rank(const std::function<void(StepWatch&)>& main) {
+pid_t start_rank(const std::function<void(StepWatch&)>& main, const Environment& env = {},
+                 const StepWatch::Seams& seams = {}) {
   const pid_t pid = fork();
   if (pid != 0) return pid;
   {
-    StepWatch watch(Environment{}, guards(), {});
+    StepWatch watch(env, guards(), seams);
     main(watch);
   }
   _exit(0);
@@ -43,7 +47,6 @@ int exit_code(pid_t pid) {
 }
 
 TEST(StepWatchTest, AStageThatTakesTooLongEndsTheRank) {
-  constexpr int kForEverMs = 10'000;
   for (const auto& [stage, code] : {std::pair(Stage::kSetup, ExitCode::kPeerLost),
                                     std::pair(Stage::kAgree, ExitCode::kPeerLost),
                                     std::pair(Stage::kForward, ExitCode::kStepStuck),
@@ -52,7 +55,7 @@ TEST(StepWatchTest, AStageThatTakesTooLongEndsTheRank) {
     const pid_t rank = start_rank([in](StepWatch& watch) {
       watch.under_way();
       watch.enter(in, {});
-      poll(nullptr, 0, kForEverMs);
+      block();
     });
     EXPECT_EQ(exit_code(rank), static_cast<int>(code)) << trace::name(stage);
   }
@@ -73,6 +76,36 @@ TEST(StepWatchTest, APauseOfTheWholeRankIsNoDelay) {
   poll(nullptr, 0, kPauseMs);
   kill(rank, SIGCONT);
   EXPECT_EQ(exit_code(rank), 0);
+}
+
+// What a user's function does is not known.
+TEST(StepWatchTest, AVerdictThatDoesNotComeKeepsNobody) {
+  Environment env;
+  env.run_folder = ::testing::TempDir();  // where on_stuck would look; there are no traces
+  const auto stand_in_forward = [](StepWatch& watch) {
+    watch.enter(Stage::kForward, {});
+    block();
+  };
+  StepWatch::Seams seams;
+  seams.on_stuck = [](const std::string&) {
+    for (;;) block();
+    return std::string();
+  };
+  EXPECT_EQ(exit_code(start_rank(stand_in_forward, env, seams)),
+            static_cast<int>(ExitCode::kStepStuck));
+  seams.on_stuck = [](const std::string&) -> std::string { throw 71; };
+  EXPECT_EQ(exit_code(start_rank(stand_in_forward, env, seams)),
+            static_cast<int>(ExitCode::kStepStuck));
+}
+
+TEST(StepWatchTest, AWatchThatStandsStillKeepsNobody) {
+  StepWatch::Seams seams;
+  seams.stop_requested = [] {
+    for (;;) block();
+    return false;
+  };
+  const auto leave = [](StepWatch& watch) { watch.leave(ExitCode::kNonFiniteLoss, "loss"); };
+  EXPECT_EQ(exit_code(start_rank(leave, {}, seams)), static_cast<int>(ExitCode::kNonFiniteLoss));
 }
 
 }  // namespace

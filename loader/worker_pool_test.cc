@@ -1,4 +1,5 @@
 // The pool against user code that throws, hangs, dies or stops; and that nothing stays behind.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -76,6 +77,17 @@ class CountingDataset : public Dataset {
 
  private:
   int64_t size_;
+};
+
+// Of sample 9 it gives more than its duration says.
+class OverlongDataset : public CountingDataset {
+ public:
+  using CountingDataset::CountingDataset;
+  Waveform load(int64_t index, trace::Writer& trace) override {
+    Waveform waveform = CountingDataset::load(index, trace);
+    if (index == 9) waveform.samples.resize(2 * waveform.samples.size(), 71.0f);
+    return waveform;
+  }
 };
 
 using Act = std::function<void(const ItemId&)>;
@@ -192,9 +204,12 @@ class WorkerPoolTest : public ::testing::Test {
   // Of an epoch with `act`, the struck item is a dummy, all others are those of a clean run.
   void expect_only_dummy(int workers, const Act& act, int64_t index, BadItem reason) {
     const std::vector<Seen> clean = clean_epoch();
-    const auto loader = make(workers, act);
-    const std::vector<Seen> got = epoch(*loader);
-    EXPECT_EQ(loader->dummies_total(), index < 0 ? 0 : 1);
+    expect_only_dummy(*make(workers, act), clean, index, reason);
+  }
+  void expect_only_dummy(Loader& loader, const std::vector<Seen>& clean, int64_t index,
+                         BadItem reason) {
+    const std::vector<Seen> got = epoch(loader);
+    EXPECT_EQ(loader.dummies_total(), index < 0 ? 0 : 1);
     ASSERT_EQ(got.size(), clean.size());
     for (size_t i = 0; i < got.size(); ++i) {
       if (got[i] == clean[i]) continue;
@@ -247,6 +262,16 @@ TEST_F(WorkerPoolTest, AThrownExceptionCostsOneSampleAndNamesItsStack) {
 
 TEST_F(WorkerPoolTest, WhatIsNoExceptionIsCaughtToo) {
   expect_only_dummy(1, at_index(9, [] { throw 71; }), 9, BadItem::kThrew);
+}
+
+TEST_F(WorkerPoolTest, MoreThanWasDeclaredIsNotWrittenIntoTheSlot) {
+  const std::vector<Seen> clean = clean_epoch();
+  spec_.dataset = [] { return std::make_unique<OverlongDataset>(42); };
+  for (const int workers : {0, 1}) {
+    spec_.config.train_ds.num_workers = workers;
+    Loader loader(spec_, trace_);
+    expect_only_dummy(loader, clean, 9, BadItem::kTooLong);
+  }
 }
 
 TEST_F(WorkerPoolTest, AStuckItemIsSeenKilledAndReplacedByADummy) {
@@ -516,8 +541,12 @@ TEST_F(WorkerPoolTest, ABatchOutlivesItsLoader) {
 
 TEST_F(WorkerPoolTest, EndsInTimeWithAStuckWorker) {
   spec_.config.guards.item_deadline_ms = kGuardOffMs;
-  auto loader = make(2, [](const ItemId&) { block_for_ever(); });
+  spec_.config.train_ds.shuffle = false;
+  auto loader = make(2, [](const ItemId& id) {
+    if (id.index >= 4) block_for_ever();
+  });
   loader->start_epoch(loader->plan(0));
+  loader->next();  // so there are workers, who have begun with the next batch
   const uint64_t before_ns = trace::monotonic_ns();
   loader.reset();
   EXPECT_LT(trace::monotonic_ns() - before_ns,
@@ -538,6 +567,37 @@ TEST_F(WorkerPoolTest, AnUnusableFactoryIsAUsageError) {
               ::testing::ThrowsMessage<UsageError>(HasSubstr("no licence")));
   EXPECT_THAT([&] { make_with([] { std::thread(block_for_ever).detach(); }); },
               ::testing::ThrowsMessage<UsageError>(HasSubstr("started a thread")));
+}
+
+TEST_F(WorkerPoolTest, AFactoryThatDoesNotComeBackIsAUsageErrorInTime) {
+  spec_.config.guards.startup_deadline_ms = 300;
+  const pid_t rank = getpid();
+  spec_.dataset = [rank]() -> std::unique_ptr<Dataset> {
+    if (getpid() != rank) block_for_ever();
+    return std::make_unique<CountingDataset>(42);
+  };
+  spec_.featurizer = [] { return std::make_unique<ActingFeaturizer>(nothing); };
+  EXPECT_THAT([&] { Loader(spec_, trace_); },
+              ::testing::ThrowsMessage<UsageError>(HasSubstr("within startup_deadline_ms")));
+}
+
+// A worker that outlives its rank, deaf to SIGKILL, must keep no port of it; and a pipe that nobody reads
+// would block it.
+TEST_F(WorkerPoolTest, WorkersHaveNoneOfTheRanksDescriptors) {
+  int pipe_fds[2];
+  ASSERT_EQ(pipe(pipe_fds), 0);
+  expect_only_dummy(1,
+                    at_index(9,
+                             [fd = pipe_fds[1]] {
+                               if (fcntl(fd, F_GETFD) != -1)
+                                 throw std::runtime_error("has the pipe");
+                               const fs::path out = fs::read_symlink("/proc/self/fd/1");
+                               if (out.filename() != "rank0.workers.log")
+                                 throw std::runtime_error("has " + out.string());
+                             }),
+                    -1, BadItem::kThrew);
+  close(pipe_fds[0]);
+  close(pipe_fds[1]);
 }
 
 TEST_F(WorkerPoolTest, AProcessWithThreadsIsRefused) {

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <thread>
 
 #include "trace/errors.h"
@@ -112,10 +113,19 @@ void write_marked(Writer& writer, int64_t i) {
   writer.record(Event::kItemDone, Stage::kQueueWait, i, i);
 }
 
+void expect_whole(const Timeline& timeline) {
+  for (const Entry& entry : timeline.hot) {
+    EXPECT_EQ(entry.index, entry.arg0);
+    EXPECT_EQ(entry.index, entry.arg1);
+    EXPECT_EQ(entry.index, static_cast<int64_t>(entry.sequence));
+    EXPECT_EQ(static_cast<int32_t>(entry.index), entry.batch);
+  }
+}
+
 TEST_F(TraceTest, AReaderOfARunningWriterNeverSeesATornRecord) {
   std::atomic<bool> stop{false};
   std::atomic<bool> started{false};
-  std::string path = folder_ + "/" + file_name(worker_);
+  const std::string path = folder_ + "/" + file_name(worker_);
   std::thread thread([&] {
     Writer writer(folder_, worker_);
     for (int64_t i = 1; !stop; ++i) {
@@ -130,19 +140,40 @@ TEST_F(TraceTest, AReaderOfARunningWriterNeverSeesATornRecord) {
   const uint64_t give_up_ns = monotonic_ns() + kGiveUpNs;
   size_t seen = 0;
   for (int round = 0; round < 2'000 || (seen == 0 && monotonic_ns() < give_up_ns); ++round) {
-    std::string why;
-    const std::optional<Timeline> timeline = read_timeline(path, &why);
-    ASSERT_TRUE(timeline) << why;
-    for (const Entry& entry : timeline->hot) {
-      ++seen;
-      ASSERT_EQ(entry.index, entry.arg0);
-      ASSERT_EQ(entry.index, entry.arg1);
-      ASSERT_EQ(entry.index, static_cast<int64_t>(entry.sequence));
-      ASSERT_EQ(static_cast<int32_t>(entry.index), entry.batch);
-    }
+    const Timeline timeline = read_back(path);
+    seen += timeline.hot.size();
+    expect_whole(timeline);
+    if (HasFailure()) break;
   }
   stop = true;
   thread.join();
+  EXPECT_GT(seen, 0u);
+}
+
+// In the middle of a record too, as many a stop will find it.
+TEST_F(TraceTest, AWriterThatIsStoppedAnywhereShowsNoTornRecord) {
+  Writer writer(folder_, worker_);
+  const pid_t child = fork();
+  for (int64_t i = 1; child == 0; ++i) write_marked(writer, i);
+  constexpr uint64_t kGiveUpNs = 20'000'000'000;
+  const uint64_t give_up_ns = monotonic_ns() + kGiveUpNs;
+  Peek peek(writer.path());
+  uint64_t seen = 0;  // the newest record
+  const auto has_written = [&] {
+    const std::optional<Entry> newest = peek.newest();
+    return newest && newest->sequence > seen;
+  };
+  for (int stops = 0; stops < 200 && monotonic_ns() < give_up_ns && !HasFailure(); ++stops) {
+    while (!has_written() && monotonic_ns() < give_up_ns) sched_yield();
+    kill(child, SIGSTOP);
+    waitpid(child, nullptr, WUNTRACED);
+    const Timeline timeline = read_back(writer.path());
+    kill(child, SIGCONT);
+    expect_whole(timeline);
+    if (!timeline.hot.empty()) seen = timeline.hot.back().sequence;
+  }
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
   EXPECT_GT(seen, 0u);
 }
 
@@ -291,7 +322,7 @@ TEST_F(TraceTest, APeekReturnsEachIncidentOnce) {
   ASSERT_THAT(peek.new_incidents(), SizeIs(1));
 }
 
-TEST_F(TraceTest, AWriterWithoutSpaceIsSilentAndSaysWhy) {
+TEST_F(TraceTest, AWriterWithoutAFolderIsSilentAndSaysWhy) {
   Writer writer(folder_ + "/no/such/folder", worker_);
   EXPECT_FALSE(writer.is_open());
   EXPECT_THAT(writer.problem(), HasSubstr("No such file"));
@@ -301,13 +332,16 @@ TEST_F(TraceTest, AWriterWithoutSpaceIsSilentAndSaysWhy) {
 
 constexpr int kNoMounts = 100;
 
-// On a tmpfs of four MB in a mount namespace of this process: how many writers out of 24 (four ranks with two
-// workers each) are left without a file or without a word.
+// A tmpfs of four MB, in a mount namespace of this process.
+bool mount_four_mb(const std::string& folder) {
+  return unshare(CLONE_NEWNS) == 0 &&
+         mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=4m") == 0;
+}
+
+// How many writers out of 24 (four ranks with two workers each) are left without a file or without a word.
 int writers_in_need(const std::string& folder) {
-  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-      mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=4m") != 0) {
-    return kNoMounts;
-  }
+  if (!mount_four_mb(folder)) return kNoMounts;
   int in_need = 0;
   for (int worker = 0; worker < 24; ++worker) {
     const Writer writer(folder, {Role::kWorker, 1, 4, worker});
@@ -323,6 +357,34 @@ TEST_F(TraceTest, WhatRoomIsLeftIsSharedOutAndTheLackIsTold) {
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == kNoMounts) GTEST_SKIP() << "needs root, for a mount of its own";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+// Writers come, and fill what they have, until there is no room for one. 0: that one says why.
+int write_until_full(const std::string& folder) {
+  if (!mount_four_mb(folder)) return kNoMounts;
+  std::vector<std::unique_ptr<Writer>> writers;
+  for (int worker = 0; worker < 100; ++worker) {
+    writers.push_back(std::make_unique<Writer>(folder, WriterSpec{Role::kWorker, 1, 4, worker}));
+    Writer& writer = *writers.back();
+    if (!writer.is_open()) {
+      return writer.problem().find("No space left") == std::string::npos ? 1 : 0;
+    }
+    for (int i = 0; i < 10'000; ++i) {
+      writer.record_text(Event::kAudioOpening, Stage::kAudioOpen, "/corpus/a b.wav");
+      writer.incident(Event::kDummy, Stage::kAudioOpen, "reason=missing file=/corpus/a b.wav");
+    }
+  }
+  return 2;
+}
+
+TEST_F(TraceTest, AFullFileSystemKillsNoWriter) {
+  const pid_t child = fork();
+  if (child == 0) _exit(write_until_full(folder_));
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
   if (WEXITSTATUS(status) == kNoMounts) GTEST_SKIP() << "needs root, for a mount of its own";
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }

@@ -162,10 +162,10 @@ Ended run_struck(const Options& options, const std::string& run_folder, const st
   launch::Keeper keeper;
   const std::string folder = keeper.make_temporary_folder(fixtures::parent_of_case_folders());
   // What is in the run folder stays, the case folder goes.
-  fixtures::StagedJob job = fixtures::stage({folder, config, program_of(options), options.ranks,
-                                             faults::parse_plan(options.fault), run_folder});
-  fmt::print(stderr, "fault: {} at {}\n", options.fault,
-             faults::to_text(*faults::parse_plan(options.fault).fault, *job.where));
+  const faults::FaultPlan plan = faults::parse_plan(options.fault);
+  fixtures::StagedJob job =
+      fixtures::stage({folder, config, program_of(options), options.ranks, plan, run_folder});
+  fmt::print(stderr, "fault: {} at {}\n", options.fault, faults::to_text(*plan.fault, *job.where));
   job.cell.ranks.output_folder = run_folder;
   job.cell.mounts.push_back({run_folder, run_folder});  // should it lie in the corpus
   job.cell.ranks.deadline_ms = -1;  // with guards off it stands still until Ctrl-C

@@ -15,6 +15,7 @@
 #include "fixtures/gate.h"
 #include "fixtures/judge.h"
 #include "fixtures/outcome.h"
+#include "launch/becomes_true_test_util.h"
 #include "launch/cgroup.h"
 #include "launch/mark.h"
 #include "launch/process.h"
@@ -29,6 +30,7 @@ namespace fs = std::filesystem;
 using fixtures::Given;
 using fixtures::Scenario;
 using fixtures::Topology;
+using launch::becomes_true;
 using testing::HasSubstr;
 
 constexpr Topology kShort{2, 1, 4, false, 12};
@@ -386,17 +388,6 @@ TEST(Pairwise, EveryTwoValuesMeet) {
 TEST(Pairwise, HasFewRows) {
   EXPECT_LE(pairwise({3, 3, 2, 2, 4}).size(), 16u);  // 12 at the least, of 144
   EXPECT_LE(pairwise({9, 5, 2, 2, 4}).size(), 50u);  // 45 at the least, of 720
-}
-
-// Looks again and again, since most of what is awaited has no event for us.
-template <typename Condition>
-bool becomes_true(int deadline_ms, Condition holds) {
-  const uint64_t deadline_ns = launch::deadline_after_ms(deadline_ms);
-  while (!holds()) {
-    if (launch::ms_until(deadline_ns) == 0) return false;
-    poll(nullptr, 0, 10);
-  }
-  return true;
 }
 
 // pid -> parent, of all processes.

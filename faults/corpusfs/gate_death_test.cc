@@ -10,6 +10,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "launch/becomes_true_test_util.h"
 #include "launch/cell.h"
 #include "launch/keeper.h"
 #include "launch/mark.h"
@@ -19,6 +20,7 @@ namespace batch71::faults {
 namespace {
 
 namespace fs = std::filesystem;
+using launch::becomes_true;
 
 // What the gate tells of itself once its strike is live.
 struct GateReport {
@@ -48,17 +50,6 @@ launch::CellSpec deaf_job(const std::string& folder) {
                  "--strikes",
                  strike_log(folder)};
   return spec;
-}
-
-// True once `holds` does; looks again and again, since most of what is awaited has no event for us.
-template <typename Condition>
-bool becomes_true(int deadline_ms, Condition holds) {
-  const uint64_t deadline_ns = launch::deadline_after_ms(deadline_ms);
-  while (!holds()) {
-    if (launch::ms_until(deadline_ns) == 0) return false;
-    poll(nullptr, 0, 10);
-  }
-  return true;
 }
 
 bool is_gone(int pid) {

@@ -134,7 +134,7 @@ std::vector<std::string> program_of(const Options& options) {
   if (words[0].find('/') == std::string::npos) return words;
   words[0] = fs::absolute(words[0]).lexically_normal();
   if (access(words[0].c_str(), X_OK) != 0 || fs::is_directory(words[0])) {
-    throw UsageError(words[0] + ": is no program that can be started");
+    throw UsageError(words[0] + ": is no program that can be started; name an executable file");
   }
   return words;
 }

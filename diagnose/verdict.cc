@@ -29,7 +29,7 @@ constexpr std::string_view kRoom =
 constexpr std::string_view kOneManifest =
     "name one manifest for all ranks (train_ds: manifest_filepath without {rank}): it is dealt "
     "out; or give each rank a shard of its own; if it is meant so (a tiny overfit test), run one "
-    "rank, or list the samples in another order for each";
+    "rank";
 constexpr std::string_view kFreeBatches =
     "free batches before asking for more, or copy what is to be kept";
 constexpr std::string_view kWorkersOutput =

@@ -81,6 +81,16 @@ struct Failure {
   std::array<char, 32> what{};
 };
 
+constexpr const char* kExec = "run it";
+
+std::string remedy_of_exec(int error) {
+  switch (error) {
+    case ENOENT: return "name a program that is there (and its interpreter, if it is a script)";
+    case ENOEXEC: return "it is no program of this machine; a script begins with #! and its shell";
+    default: return "name an executable file";
+  }
+}
+
 [[noreturn]] void fail_in_child(const Prepared& prepared, const char* what) {
   Failure failure;
   failure.error = errno;
@@ -121,7 +131,7 @@ void reset_signals() {
     fail_in_child(prepared, "chdir");
   }
   execve(prepared.program, prepared.argv, prepared.envp);
-  fail_in_child(prepared, "exec");
+  fail_in_child(prepared, kExec);
 }
 
 UniqueFd open_or_throw(const std::string& path, int flags) {
@@ -143,8 +153,11 @@ void await_exec(int error_fd, const std::string& program) {
   }
   Failure failure;
   if (read(error_fd, &failure, sizeof failure) == static_cast<ssize_t>(sizeof failure)) {
-    throw std::runtime_error(program + ": cannot " + failure.what.data() + ": " +
-                             std::strerror(failure.error));
+    const std::string what =
+        program + ": cannot " + failure.what.data() + ": " + std::strerror(failure.error);
+    const bool is_no_program = failure.what.data() == std::string_view(kExec);
+    if (is_no_program) throw UsageError(what + "; " + remedy_of_exec(failure.error));
+    throw std::runtime_error(what);
   }
 }
 

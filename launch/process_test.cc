@@ -2,14 +2,23 @@
 #include "launch/process.h"
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <stdlib.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "trace/errors.h"
+
 namespace batch71::launch {
 namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::ThrowsMessage;
 
 ProcessSpec shell(const std::string& script) {
   ProcessSpec spec;
@@ -52,9 +61,24 @@ TEST(Process, WaitGivesUpAtItsDeadline) {
 TEST(Process, ProgramThatIsNotThereIsAnError) {
   ProcessSpec spec;
   spec.argv = {"/no/such/program"};
-  EXPECT_THROW(start_process(spec), std::runtime_error);
+  EXPECT_THROW(start_process(spec), UsageError);
   spec.argv = {"no-such-program-in-path"};
-  EXPECT_THROW(start_process(spec), std::runtime_error);
+  EXPECT_THROW(start_process(spec), UsageError);
+}
+
+TEST(Process, WhatIsNoProgramIsAnErrorWithItsRemedy) {
+  std::string path = testing::TempDir() + "no-program-XXXXXX";
+  UniqueFd(mkstemp(path.data())).reset();
+  std::ofstream(path) << "echo no shell is named\n";
+  ProcessSpec spec;
+  spec.argv = {path};
+  const auto refusal = [&](auto substring) {
+    return ThrowsMessage<UsageError>(AllOf(HasSubstr(path), HasSubstr(substring)));
+  };
+  EXPECT_THAT([&] { start_process(spec); }, refusal("name an executable file"));
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+  EXPECT_THAT([&] { start_process(spec); }, refusal("a script begins with #!"));
+  std::filesystem::remove(path);
 }
 
 TEST(Process, StopAsksFirst) {

@@ -65,8 +65,8 @@ class Dataset {
   virtual std::string file(int64_t index) const = 0;
   // Digest of everything that must be the same on every rank.
   virtual uint64_t digest() const = 0;
-  // Digest of the samples where each rank has a shard of its own: no other rank may have the same. 0: the
-  // data are not sharded, the shard is empty, or it is not known.
+  // Digest of the samples, in whatever order, where each rank has a shard of its own: no other rank may
+  // have the same. 0: the data are not sharded, the shard is empty, or it is not known.
   virtual uint64_t shard_digest() const { return 0; }
   // Decodes the sample, at the configured sample rate. Writes its stages (audio_open, audio_read,
   // resample) to `trace`. Throws ItemError.

@@ -1,8 +1,8 @@
 // Reads the JSON lines and lays them out as: header, entries, text.
 #include "loader/manifest.h"
 
+#include <bit>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -20,6 +20,7 @@ struct Manifest::Header {
   int64_t num_entries;
   int64_t num_labels;
   uint64_t digest;
+  uint64_t contents_digest;
   uint64_t labels_digest;
 };
 
@@ -96,6 +97,15 @@ class LineParser {
   std::string where_;
 };
 
+uint64_t digest_of(const Line& line) {
+  Digest digest;
+  digest.add(line.audio_path);
+  digest.add(std::bit_cast<uint64_t>(line.duration_s));
+  digest.add(std::bit_cast<uint64_t>(line.offset_s));
+  digest.add(line.label.value_or(""));
+  return digest.value();
+}
+
 std::vector<Line> read_lines(const std::string& path) {
   std::error_code failed;
   std::ifstream file(path);
@@ -135,6 +145,7 @@ Manifest::Manifest(const std::string& path, const ManifestLimits& limits) {
   }
 
   Digest digest;
+  uint64_t contents_digest = 0;
   std::vector<Entry> entries;
   std::string paths;
   const uint64_t paths_at = sizeof(Header) + lines.size() * sizeof(Entry);
@@ -143,16 +154,11 @@ Manifest::Manifest(const std::string& path, const ManifestLimits& limits) {
     entries.push_back(
         {line.duration_s, line.offset_s, label, paths_at + paths.size(), line.audio_path.size()});
     paths += line.audio_path;
-    digest.add(line.audio_path);
-    for (const double value : {line.duration_s, line.offset_s}) {
-      uint64_t bits = 0;
-      std::memcpy(&bits, &value, sizeof bits);
-      digest.add(bits);
-    }
-    digest.add(line.label.value_or(""));
+    digest.add(digest_of(line));
+    contents_digest += mix(digest_of(line));  // a sum: the order does not count
   }
   const Header header{static_cast<int64_t>(lines.size()), next_label, digest.value(),
-                      labels_digest.value()};
+                      contents_digest, labels_digest.value()};
   std::string bytes(reinterpret_cast<const char*>(&header), sizeof header);
   bytes.append(reinterpret_cast<const char*>(entries.data()), entries.size() * sizeof(Entry));
   bytes += paths;
@@ -179,6 +185,7 @@ bool Manifest::has_offset(int64_t index) const { return entry(index).offset_s >=
 int64_t Manifest::label(int64_t index) const { return entry(index).label; }
 int64_t Manifest::num_labels() const { return header().num_labels; }
 uint64_t Manifest::digest() const { return header().digest; }
+uint64_t Manifest::contents_digest() const { return header().contents_digest; }
 uint64_t Manifest::labels_digest() const { return header().labels_digest; }
 
 }  // namespace batch71::loader

@@ -35,8 +35,10 @@ class Manifest {
   // Position in the sorted list of distinct labels of all entries, -1 for none.
   int64_t label(int64_t index) const;
   int64_t num_labels() const;
-  // Digest of all entries; of the labels alone, which must agree even between shards.
+  // Digest of all entries in their order; of them in any order; of the labels alone, which must agree
+  // even between shards.
   uint64_t digest() const;
+  uint64_t contents_digest() const;
   uint64_t labels_digest() const;
 
  private:

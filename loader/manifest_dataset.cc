@@ -18,7 +18,7 @@ uint64_t ManifestDataset::digest() const {
 }
 
 uint64_t ManifestDataset::shard_digest() const {
-  return is_shard_ && size() > 0 ? manifest_->digest() : 0;
+  return is_shard_ && size() > 0 ? manifest_->contents_digest() : 0;
 }
 
 Waveform ManifestDataset::load(int64_t index, trace::Writer& trace) {

@@ -142,6 +142,13 @@ TEST_F(ManifestTest, OnlyShardsThatHoldTheSameAreCalledTheSame) {
   EXPECT_NE(shard_digest("/s{rank}.json", 0), 0u);
   EXPECT_EQ(shard_digest("/s{rank}.json", 0), shard_digest("/s{rank}.json", 1));
   EXPECT_EQ(shard_digest("/s0.json", 0), 0u) << "it is dealt out";
+  const std::string more = "{\"audio_filepath\": \"b.wav\", \"duration\": 3}\n";
+  std::ofstream(folder_ + "/s0.json", std::ios::app) << more;
+  EXPECT_NE(shard_digest("/s{rank}.json", 0), shard_digest("/s{rank}.json", 1));
+  std::ofstream(folder_ + "/s1.json")
+      << more << "{\"audio_filepath\": \"a.wav\", \"duration\": 3}\n";
+  EXPECT_EQ(shard_digest("/s{rank}.json", 0), shard_digest("/s{rank}.json", 1))
+      << "the order does not count";
   config.train_ds.max_duration = 2;
   EXPECT_EQ(shard_digest("/s{rank}.json", 0), 0u) << "it is empty";
 }

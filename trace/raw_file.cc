@@ -190,6 +190,24 @@ std::vector<char> read_at(int fd, uint64_t offset, uint64_t size_bytes) {
   return bytes;
 }
 
+std::vector<Record> stable_records(std::string_view first, std::string_view second,
+                                   uint32_t slots) {
+  std::vector<Record> records;
+  const size_t available = std::min(first.size(), second.size());
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    const size_t at = size_t{slot} * sizeof(Record);
+    if (at + sizeof(Record) > available) break;
+    Record record{};
+    std::memcpy(&record, first.data() + at, sizeof record);
+    if (record.sequence == 0 || (record.sequence - 1) % slots != slot) continue;
+    if (std::memcmp(&record, second.data() + at, sizeof record) != 0) continue;
+    records.push_back(record);
+  }
+  std::sort(records.begin(), records.end(),
+            [](const Record& a, const Record& b) { return a.sequence < b.sequence; });
+  return records;
+}
+
 Entry to_entry(const Record& record, const TickClock& clock, bool is_incident) {
   Entry entry;
   entry.sequence = record.sequence;

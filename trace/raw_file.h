@@ -49,7 +49,10 @@ int open_trace_file(const std::string& path, std::string* why);
 // Reads up to `size_bytes` at `offset`; a short file gives a short result.
 std::vector<char> read_at(int fd, uint64_t offset, uint64_t size_bytes);
 
-// An accepted record as an Entry, without its text.
+// The records of an area that was copied twice, by sequence; see record_abi.h. What was being written
+// or was overwritten in the meantime is left out.
+std::vector<Record> stable_records(std::string_view first, std::string_view second, uint32_t slots);
+// Such a record as an Entry, without its text.
 Entry to_entry(const Record& record, const TickClock& clock, bool is_incident);
 // A text of a text area that was copied twice; "" if it was overwritten or torn.
 std::string stable_text(std::string_view first, std::string_view second, uint32_t area_bytes,

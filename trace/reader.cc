@@ -70,24 +70,6 @@ std::string_view area(const std::vector<char>& copy, uint64_t begin, uint64_t en
   return {copy.data() + begin, static_cast<size_t>(std::min(end, size) - begin)};
 }
 
-// Accepts what two copies agree on; see record_abi.h.
-std::vector<Record> accepted_records(const Copies& copies, uint64_t begin, uint32_t slots) {
-  std::vector<Record> records;
-  const size_t available = std::min(copies.first.size(), copies.second.size());
-  for (uint32_t slot = 0; slot < slots; ++slot) {
-    const uint64_t at = begin + uint64_t{slot} * sizeof(Record);
-    if (at + sizeof(Record) > available) break;
-    Record record{};
-    std::memcpy(&record, copies.first.data() + at, sizeof record);
-    if (record.sequence == 0 || (record.sequence - 1) % slots != slot) continue;
-    if (std::memcmp(&record, copies.second.data() + at, sizeof record) != 0) continue;
-    records.push_back(record);
-  }
-  std::sort(records.begin(), records.end(),
-            [](const Record& a, const Record& b) { return a.sequence < b.sequence; });
-  return records;
-}
-
 std::vector<Entry> entries(const Copies& copies, const TickClock& clock, bool incidents) {
   const FileLayout& layout = copies.layout;
   const uint64_t records_at = incidents ? layout.incidents_at : layout.hot_at;
@@ -95,9 +77,11 @@ std::vector<Entry> entries(const Copies& copies, const TickClock& clock, bool in
   const uint64_t text_at = incidents ? layout.incident_text_at : layout.hot_text_at;
   const uint32_t text_bytes =
       incidents ? copies.header.incident_text_bytes : copies.header.hot_text_bytes;
+  const uint64_t records_end = records_at + uint64_t{slots} * sizeof(Record);
   std::vector<Entry> out;
   uint64_t before_ns = 0;
-  for (const Record& record : accepted_records(copies, records_at, slots)) {
+  for (const Record& record : stable_records(area(copies.first, records_at, records_end),
+                                             area(copies.second, records_at, records_end), slots)) {
     out.push_back(to_entry(record, clock, incidents));
     // One writer's records follow each other, though two anchors may disagree by a little.
     before_ns = out.back().monotonic_ns = std::max(out.back().monotonic_ns, before_ns);

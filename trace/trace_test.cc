@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <filesystem>
@@ -30,6 +31,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -148,6 +150,22 @@ TEST_F(TraceTest, AReaderOfARunningWriterNeverSeesATornRecord) {
   stop = true;
   thread.join();
   EXPECT_GT(seen, 0u);
+}
+
+// Two copies of a ring of three: one record was overwritten between them, one was never written.
+TEST(RawFile, ARecordThatChangedBetweenTwoCopiesIsLeftOut) {
+  std::array<Record, 3> first{}, second{};
+  first[0].sequence = second[0].sequence = 4;
+  first[1].sequence = second[1].sequence = 2;
+  first[1].arg0 = 2;
+  second[1].arg0 = 5;
+  const auto bytes = [](const std::array<Record, 3>& area) {
+    return std::string_view(reinterpret_cast<const char*>(area.data()), sizeof area);
+  };
+  EXPECT_THAT(stable_records(bytes(first), bytes(second), 3),
+              ElementsAre(Field(&Record::sequence, 4u)));
+  EXPECT_THAT(stable_records(bytes(first), bytes(first), 3),
+              ElementsAre(Field(&Record::sequence, 2u), Field(&Record::sequence, 4u)));
 }
 
 // In the middle of a record too, as many a stop will find it.

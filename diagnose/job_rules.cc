@@ -33,7 +33,9 @@ std::string what_differs(Kind kind, std::string_view text) {
     case Kind::kShardsUneven:
       return fmt::format("{}, others have {}", word(text, "batches"), word(text, "others"));
     case Kind::kShardsIdentical:
-      return fmt::format("ranks {} have what a lower one has", word(text, "ranks"));
+      return number(text, "rank", -1) < 0
+                 ? "all ranks alike"
+                 : fmt::format("those of a lower rank again on {}", word(text, "ranks"));
     default: return std::string(word(text, "what"));
   }
 }

@@ -222,6 +222,17 @@ TEST(Verdicts, SamplesThatAreToldAsOneAreAllNamed) {
   EXPECT_THAT(run.diagnose().verdicts.front().evidence, Contains(HasSubstr("samples 568, 569")));
 }
 
+TEST(Verdicts, WhoHasTheShardOfAnotherIsNamed) {
+  const auto line_of = [](const std::string& ranks) {
+    RunFolderBuilder run(4);
+    run.main(0).incident_at({0, -1, -1}, Event::kDisagreement, Stage::kAgree,
+                            "kind=shards_identical " + ranks);
+    return one_line(run.diagnose().verdicts.front());
+  };
+  EXPECT_THAT(line_of("rank=-1 ranks=1,2,3"), HasSubstr("epoch (all ranks alike)"));
+  EXPECT_THAT(line_of("rank=1 ranks=1,3"), HasSubstr("(those of a lower rank again on 1,3)"));
+}
+
 TEST(Verdicts, RanksThatNeverCameAreToldAsOne) {
   RunFolderBuilder run(4);
   scenario("RankMissing").build(run);

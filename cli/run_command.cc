@@ -71,12 +71,23 @@ class Interrupts {
   int fd_ = -1;
 };
 
-// The code that says most: one of a guard before one of a mere failure, before a signal.
+constexpr int kFailure = static_cast<int>(ExitCode::kFailure);
+
+// What a rank's end says of the job. Of one that only did what launch asked for: nothing of its own.
+int code_of(const launch::RankEnd& end, size_t num_ranks) {
+  const bool obeyed =
+      end.exit_code < 0 || end.exit_code == static_cast<int>(ExitCode::kInterrupted);
+  if (end.ended_by_us && obeyed) return kFailure;
+  if (end.exit_code >= 0) return end.exit_code;
+  return num_ranks > 1 ? static_cast<int>(ExitCode::kPeerLost) : kFailure;
+}
+
+// The code that says most: one of a guard before one of a mere failure.
 int exit_code_of(const std::vector<launch::RankEnd>& ends) {
   int code = 0;
   for (const launch::RankEnd& end : ends) {
-    const int own = end.exit_code >= 0 ? end.exit_code : static_cast<int>(ExitCode::kFailure);
-    if (code <= static_cast<int>(ExitCode::kFailure) && own != 0) code = own;
+    const int own = code_of(end, ends.size());
+    if (code <= kFailure && own != 0) code = own;
   }
   return code;
 }
@@ -145,6 +156,7 @@ Ended run_here(const Options& options, const std::string& run_folder, const std:
   spec.argv = program_of(options);
   spec.world_size = options.ranks;
   spec.run_folder = run_folder;
+  spec.ends_groups = true;  // what a wrapper of the user's started goes with it
   Interrupts interrupts;
   launch::Ranks ranks(std::move(spec));
   Ended ended;

@@ -256,7 +256,7 @@ TEST_F(Resume, ARankThatLeavesLateIsRefusedLikeTheOthers) {
   with.model = [](int rank, const ModelSpec&) -> std::shared_ptr<Model> {
     return rank == 1 ? std::make_shared<Slow>() : std::make_shared<Line>();
   };
-  expect_refused(with, "was saved with seed 0, this job has 9");
+  expect_refused(with, "was saved with seed 0, this job has 9; go on with that, or name another");
 }
 
 TEST_F(Resume, AnotherWorldSizeSeedPlanOrModelIsRefused) {
@@ -265,7 +265,7 @@ TEST_F(Resume, AnotherWorldSizeSeedPlanOrModelIsRefused) {
   expect_refused(job({20, 20, 20}), "was saved with world size 2, this job has 3");
   Case other = with;
   other.ds().seed = 9;
-  expect_refused(other, "was saved with seed 0, this job has 9");
+  expect_refused(other, "was saved with seed 0, this job has 9; go on with that, or name another");
   other = with;
   other.ds().batch_size = 4;
   expect_refused(other, "was saved with the plan ");

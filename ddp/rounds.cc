@@ -1,7 +1,7 @@
 // The rounds of agreement.
 #include "ddp/rounds.h"
 
-#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -133,10 +133,11 @@ void Rounds::end_apart(StepSide mine) {
 
 std::string Rounds::share(const std::string& mine) {
   return hold(kStartRound, [&] {
-    const int64_t size = collectives_.sum({static_cast<int64_t>(mine.size())}).at(0);
+    const int64_t size = collectives_.gather({static_cast<int64_t>(mine.size())}).at(0).at(0);
     if (size == 0) return std::string();
-    const at::Tensor bytes = at::empty({size}, at::kByte);
-    std::copy(mine.begin(), mine.end(), bytes.data_ptr<uint8_t>());
+    const at::Tensor bytes = at::zeros({size}, at::kByte);
+    const auto own_size = std::min(size, static_cast<int64_t>(mine.size()));  // to be overwritten
+    std::copy_n(mine.begin(), own_size, bytes.data_ptr<uint8_t>());
     collectives_.broadcast({bytes});
     return std::string(reinterpret_cast<const char*>(bytes.data_ptr<uint8_t>()),
                        static_cast<size_t>(size));

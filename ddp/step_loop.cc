@@ -123,12 +123,13 @@ void StepLoop::resume(const Checkpoint& from) {
   } catch (const std::exception& error) {
     why = fmt::format("was saved of another model ({})", first_line(error.what()));
   }
-  why = rounds_.share(why);
-  if (!why.empty()) {
+  const std::string why_for_all = rounds_.share(why);
+  if (!why_for_all.empty()) {
     refuse(fmt::format(
         "{}: the checkpoint {}; go on with that, or name another trainer.checkpoint_dir",
-        config_.trainer.checkpoint_dir, why));
+        config_.trainer.checkpoint_dir, why_for_all));
   }
+  if (!why.empty()) throw std::runtime_error("the checkpoint " + why);  // on this rank alone
   state_ = from.state;
   saved_steps_ = state_.steps;
   rounds_.set_dummies(state_.dummies);

@@ -181,13 +181,15 @@ std::string to_text(const Ending& ending) {
                               : "exit " + std::to_string(ending.exit_code());
 }
 
-Child::Child(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+Child::Child(pid_t pid, UniqueFd pidfd, bool ends_group)
+    : pid_(pid), pidfd_(std::move(pidfd)), ends_group_(ends_group) {}
 
 Child::~Child() { end_bounded(); }
 
 Child::Child(Child&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)),
       pidfd_(std::move(other.pidfd_)),
+      ends_group_(other.ends_group_),
       ending_(std::exchange(other.ending_, std::nullopt)) {}
 
 Child& Child::operator=(Child&& other) noexcept {
@@ -195,6 +197,7 @@ Child& Child::operator=(Child&& other) noexcept {
     end_bounded();
     pid_ = std::exchange(other.pid_, -1);
     pidfd_ = std::move(other.pidfd_);
+    ends_group_ = other.ends_group_;
     ending_ = std::exchange(other.ending_, std::nullopt);
   }
   return *this;
@@ -212,6 +215,8 @@ void Child::end_bounded() noexcept {
 std::optional<Ending> Child::wait(int deadline_ms) {
   if (!running()) return ending_;
   if (!wait_readable(pidfd_.get(), deadline_after_ms(deadline_ms))) return std::nullopt;
+  // Until it is reaped no other group can have its number.
+  if (ends_group_) kill(-pid_, SIGKILL);
   siginfo_t info{};
   if (waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG) != 0) {
     // Reaped by someone else in this process: the end is known, the status is not.
@@ -274,7 +279,7 @@ Child start_process(const ProcessSpec& spec) {
   const pid_t pid = clone_with_pidfd(spec.namespaces, &pidfd);
   if (pid < 0) throw std::runtime_error(program + ": cannot fork: " + std::strerror(errno));
   if (pid == 0) become(prepared);
-  Child child(pid, UniqueFd(pidfd));
+  Child child(pid, UniqueFd(pidfd), spec.ends_group);
   error_write.reset();
   await_exec(error_read.get(), program);
   return child;

@@ -32,6 +32,7 @@ struct ProcessSpec {
   std::vector<int> inherited_fds;  // stay open under the same number
   bool dies_with_starter = true;   // PR_SET_PDEATHSIG, SIGKILL
   bool new_session = false;        // out of reach of the terminal's Ctrl-C
+  bool ends_group = false;         // with it all of its process group is killed; needs new_session
   int cgroup_procs_fd = -1;        // an open cgroup.procs, which the child enters before exec
   uint64_t namespaces = 0;         // CLONE_NEWPID | ...: the child is made in new ones (needs root)
 };
@@ -52,7 +53,7 @@ enum class StopResult {
 class Child {
  public:
   Child() = default;
-  Child(pid_t pid, UniqueFd pidfd);
+  Child(pid_t pid, UniqueFd pidfd, bool ends_group);
   // Kills, and reaps within kDestructorDeadlineMs; what is deaf to SIGKILL is named on stderr, and left.
   ~Child();
   Child(Child&& other) noexcept;
@@ -79,6 +80,7 @@ class Child {
 
   pid_t pid_ = -1;
   UniqueFd pidfd_;
+  bool ends_group_ = false;
   std::optional<Ending> ending_;
 };
 

@@ -21,6 +21,11 @@ namespace batch71::launch {
 namespace {
 
 constexpr uint64_t kNever = UINT64_MAX;
+constexpr int kLookMs = 1'000;  // between two looks at whether all ranks are stopped
+
+bool is_stopped(const trace::ProcessState& state) {
+  return state.state == 'T' || state.state == 't';
+}
 
 // A port that was free just now. Another program may take it before rank 0 does: that is the risk
 // of every launcher without a store of its own, and none in a network namespace of our own.
@@ -70,6 +75,7 @@ std::string_view name(EndReason reason) {
     case EndReason::kRankFailed: return "rank_failed";
     case EndReason::kDeadline: return "deadline";
     case EndReason::kStopped: return "stopped";
+    case EndReason::kAllRanksStopped: return "all_ranks_stopped";
   }
   return "unknown";
 }
@@ -111,6 +117,8 @@ class Ranks::Impl {
   void begin_ending(EndReason reason, Phase phase, int ms);
   void advance();
   void signal_all(int signal);
+  void observe_stopped_ones();
+  void look_for_all_stopped();
   bool any_running() const {
     return std::any_of(children_.begin(), children_.end(),
                        [](const Child& child) { return child.running(); });
@@ -125,6 +133,8 @@ class Ranks::Impl {
   Phase phase_ = Phase::kRunning;
   EndReason reason_ = EndReason::kRunning;
   uint64_t next_ns_ = kNever;  // when the next phase begins
+  uint64_t next_look_ns_ = deadline_after_ms(kLookMs);
+  int looks_all_stopped_ = 0;  // in a row: a machine that slept does not count as time
 };
 
 void Ranks::Impl::start(int rank, int port) {
@@ -133,6 +143,7 @@ void Ranks::Impl::start(int rank, int port) {
   process.env = environment_of(spec_, rank, port);
   process.working_folder = spec_.working_folder;
   process.new_session = true;
+  process.ends_group = spec_.ends_groups;
   UniqueFd output;
   if (spec_.output_folder.empty()) {
     outputs_.emplace_back("[rank " + std::to_string(rank) + "] ", output);
@@ -157,7 +168,8 @@ void Ranks::Impl::wait_for_event(int timeout_ms, int wake_fd) {
   for (const LinePrefixer& output : outputs_) {
     if (output.fd() >= 0) fds.push_back({output.fd(), POLLIN, 0});
   }
-  poll_until(fds.data(), fds.size(), std::min(deadline_after_ms(timeout_ms), next_ns_));
+  const uint64_t look_ns = phase_ == Phase::kRunning ? next_look_ns_ : kNever;
+  poll_until(fds.data(), fds.size(), std::min({deadline_after_ms(timeout_ms), next_ns_, look_ns}));
   for (LinePrefixer& output : outputs_) output.forward();
 }
 
@@ -192,13 +204,40 @@ void Ranks::Impl::begin_ending(EndReason reason, Phase phase, int ms) {
   if (reason_ == EndReason::kRunning) reason_ = reason;
   phase_ = phase;
   next_ns_ = deadline_after_ms(ms);
-  if (phase == Phase::kTerminating) signal_all(SIGTERM);
+  if (phase == Phase::kTerminating) {
+    observe_stopped_ones();
+    signal_all(SIGTERM);
+  }
   if (phase == Phase::kKilling) signal_all(SIGKILL);
 }
 
 void Ranks::Impl::signal_all(int signal) {
   for (size_t rank = 0; rank < children_.size(); ++rank) {
     if (children_[rank].send_signal(signal)) ends_[rank].ended_by_us = true;
+  }
+}
+
+void Ranks::Impl::observe_stopped_ones() {
+  for (size_t rank = 0; rank < children_.size(); ++rank) {
+    if (!children_[rank].running()) continue;
+    const trace::ProcessState state = trace::process_state(children_[rank].pid());
+    if (!is_stopped(state)) continue;
+    trace_.incident(trace::Event::kObservation, trace::Stage::kNone,
+                    "who=rank" + std::to_string(rank) + ".main " + to_text(state),
+                    children_[rank].pid(), static_cast<int64_t>(state.cpu_ns));
+  }
+}
+
+void Ranks::Impl::look_for_all_stopped() {
+  if (phase_ != Phase::kRunning || trace::monotonic_ns() < next_look_ns_) return;
+  next_look_ns_ = deadline_after_ms(kLookMs);
+  const bool all = std::all_of(children_.begin(), children_.end(), [](const Child& child) {
+    return !child.running() || is_stopped(trace::process_state(child.pid()));
+  });
+  looks_all_stopped_ = all ? looks_all_stopped_ + 1 : 0;
+  if (looks_all_stopped_ == 1) observe_stopped_ones();
+  if (all && looks_all_stopped_ * kLookMs >= spec_.all_stopped_ms) {
+    begin_ending(EndReason::kAllRanksStopped, Phase::kTerminating, spec_.term_ms);
   }
 }
 
@@ -239,6 +278,7 @@ bool Ranks::Impl::step(int timeout_ms, int wake_fd) {
   wait_for_event(timeout_ms, wake_fd);
   reap();
   if (phase_ != Phase::kOver) advance();
+  look_for_all_stopped();
   return phase_ != Phase::kOver;
 }
 

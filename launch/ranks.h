@@ -5,6 +5,8 @@
 // OPENBLAS_NUM_THREADS, MKL_NUM_THREADS = 1; they must be there before exec, since the libraries read
 // them while they load.
 // How each rank began and ended is written to `run_folder`/launch.b71 (kRankStarted, kRankEnded).
+// Ranks that are stopped (SIGSTOP) when others have to be ended, or all at once, are written down there
+// too (kObservation); of the latter nobody is left who could end the job, so it is ended from here.
 // When a rank ends other than with 0, the others get `end_grace_ms`, then SIGTERM, then SIGKILL. A
 // rank that is deaf to SIGKILL (state D) is named, left, and never waited for.
 // Threads: all from the one that made it (PR_SET_PDEATHSIG, see process.h), but `request_stop`.
@@ -34,6 +36,9 @@ struct RanksSpec {
   int end_grace_ms = 5'000;           // from the first bad end to SIGTERM for the others
   int term_ms = 2'000;                // from SIGTERM to SIGKILL
   int kill_ms = 1'000;                // from SIGKILL to leaving it
+  int all_stopped_ms = 60'000;        // from when all ranks are seen stopped to SIGTERM
+  bool ends_groups =
+      false;  // with a rank all of its process group ends; false: what it leaves behind stays
 };
 
 struct RankEnd {
@@ -48,7 +53,7 @@ struct RankEnd {
   uint64_t end_monotonic_ns = 0;
 };
 
-enum class EndReason { kRunning, kAllEnded, kRankFailed, kDeadline, kStopped };
+enum class EndReason { kRunning, kAllEnded, kRankFailed, kDeadline, kStopped, kAllRanksStopped };
 std::string_view name(EndReason reason);
 
 class Ranks {

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "launch/becomes_true_test_util.h"
+#include "trace/process_state.h"
 #include "trace/reader.h"
 
 namespace batch71::launch {
@@ -35,6 +37,16 @@ class RanksTest : public testing::Test {
   static void run(Ranks& ranks) {
     while (ranks.step(1'000)) {
     }
+  }
+  // What was written down of ranks that were looked at.
+  std::vector<std::string> observed() const {
+    std::vector<std::string> texts;
+    for (const trace::Timeline& timeline : trace::read_run(folder_).timelines) {
+      for (const trace::Entry& entry : timeline.incidents) {
+        if (entry.event == trace::Event::kObservation) texts.push_back(entry.text);
+      }
+    }
+    return texts;
   }
   std::string output_of(int rank) const {
     std::stringstream text;
@@ -109,6 +121,45 @@ TEST_F(RanksTest, StopEndsAll) {
   run(ranks);
   EXPECT_EQ(ranks.reason(), EndReason::kStopped);
   EXPECT_EQ(ranks.ends()[1].signal, SIGTERM);
+}
+
+TEST_F(RanksTest, WhenAllAreStoppedNobodyElseCanEndTheJob) {
+  RanksSpec spec = job(2, "kill -STOP $$");
+  spec.all_stopped_ms = 1'000;
+  spec.term_ms = 100;
+  Ranks ranks(spec);
+  run(ranks);
+  EXPECT_EQ(ranks.reason(), EndReason::kAllRanksStopped);
+  EXPECT_EQ(ranks.ends()[0].signal, SIGKILL);
+  EXPECT_THAT(observed(), testing::IsSupersetOf({testing::HasSubstr("who=rank0.main state=T"),
+                                                 testing::HasSubstr("who=rank1.main state=T")}));
+}
+
+TEST_F(RanksTest, WhoIsStoppedWhenOthersFailIsWrittenDown) {
+  RanksSpec spec = job(3, R"(
+    [ $RANK = 0 ] && exec sleep 60
+    [ $RANK = 1 ] && echo $$ >pid && kill -STOP $$
+    until [ -s pid ] && grep -q 'State:.T' /proc/$(cat pid)/status; do sleep 0.01; done
+    exit 3)");
+  spec.working_folder = folder_;
+  spec.end_grace_ms = 100;
+  spec.term_ms = 100;
+  Ranks ranks(spec);
+  run(ranks);
+  EXPECT_EQ(ranks.reason(), EndReason::kRankFailed);
+  EXPECT_THAT(observed(), testing::ElementsAre(testing::HasSubstr("who=rank1.main state=T")));
+}
+
+TEST_F(RanksTest, AGroupEndsWithItsRankWhereItIsAskedFor) {
+  RanksSpec spec = job(1, "sleep 60 & echo $!");
+  spec.ends_groups = true;
+  Ranks ranks(spec);
+  run(ranks);
+  const int left = std::stoi(output_of(0));
+  EXPECT_TRUE(becomes_true(5'000, [&] {
+    const char state = trace::process_state(left).state;
+    return state == 0 || state == 'Z' || state == 'X';
+  }));
 }
 
 TEST_F(RanksTest, SharedOutputHasPrefixes) {

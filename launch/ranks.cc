@@ -231,6 +231,8 @@ void Ranks::Impl::observe_stopped_ones() {
 void Ranks::Impl::look_for_all_stopped() {
   if (phase_ != Phase::kRunning || trace::monotonic_ns() < next_look_ns_) return;
   next_look_ns_ = deadline_after_ms(kLookMs);
+  trace_.record(trace::Event::kBeat,
+                trace::Stage::kNone);  // time goes on, for those who stand still
   const bool all = std::all_of(children_.begin(), children_.end(), [](const Child& child) {
     return !child.running() || is_stopped(trace::process_state(child.pid()));
   });

@@ -543,6 +543,15 @@ TEST_F(Canary, ARunThatIsInterruptedSaysWhereItsTracesAre) {
   }
 }
 
+TEST_F(Canary, ARankThatIsLostIsNoInterruption) {
+  const std::string script =
+      "[ $RANK = 1 ] && kill -9 $$; trap 'exit 130' TERM; sleep infinity & wait";
+  EXPECT_EQ(run({"batch71", "run", "-n", "2", "--config", config(), "--", "/bin/sh", "-c", script},
+                {{"BATCH71_TRACE_DIR", folder_}}),
+            23);
+  EXPECT_THAT(said_, HasSubstr("verdict: rank 1: the rank was killed"));
+}
+
 TEST_F(Canary, WordsThatMeanNothingAreUsageErrors) {
   EXPECT_EQ(run({"batch71", "dignose"}), 2);
   EXPECT_THAT(said_, HasSubstr("unknown command 'dignose'; the nearest known one is 'diagnose'"));

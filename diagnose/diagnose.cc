@@ -84,8 +84,9 @@ void name_who_waits(const RunFacts& facts, std::vector<Verdict>& verdicts) {
 }
 
 bool all_done(const RunFacts& facts) {
-  return !facts.ranks.empty() && std::all_of(facts.ranks.begin(), facts.ranks.end(),
-                                             [](const auto& entry) { return entry.second.done; });
+  const bool all_here = static_cast<int>(facts.ranks.size()) >= std::max(facts.world_size, 1);
+  return all_here && std::all_of(facts.ranks.begin(), facts.ranks.end(),
+                                 [](const auto& entry) { return entry.second.done; });
 }
 
 bool was_interrupted(const RunFacts& facts) {
@@ -96,12 +97,14 @@ bool was_interrupted(const RunFacts& facts) {
 
 Verdict nothing_wrong(const RunFacts& facts, bool silent) {
   Verdict verdict;
-  verdict.sure = !facts.cut;
+  verdict.sure = !facts.cut && !facts.lacks_files();
   const bool any_trace = std::any_of(facts.ranks.begin(), facts.ranks.end(), [](const auto& entry) {
     return entry.second.last_sign_ns != 0;
   });
   if (all_done(facts)) {
     verdict.evidence.push_back("every rank said that it is done");
+  } else if (facts.job_done && facts.lacks_files()) {
+    verdict.evidence.push_back("some ranks said that they are done");
   } else if (facts.job_done) {
     verdict.evidence.push_back("the job ended as planned, as those say whose last words are there");
   } else if (was_interrupted(facts)) {
@@ -118,6 +121,9 @@ Verdict nothing_wrong(const RunFacts& facts, bool silent) {
     verdict.evidence.push_back("in progress, and nobody is older than expected");
   }
   if (facts.cut) verdict.evidence.push_back("some traces are cut: what they held is unknown");
+  if (facts.lacks_files()) {
+    verdict.evidence.push_back("some traces are not there: what they held is unknown");
+  }
   return verdict;
 }
 
@@ -187,6 +193,7 @@ std::vector<std::string> problems(const trace::RunTrace& run, const RunFacts& fa
           fmt::format("{}: {} incidents did not fit", source(timeline), timeline.incidents_lost));
     }
   }
+  for (const std::string& file : facts.missing) out.push_back(file + " is not there");
   const auto traced = std::count_if(facts.ranks.begin(), facts.ranks.end(),
                                     [](const auto& entry) { return entry.second.main != nullptr; });
   if (traced < facts.world_size) {

@@ -39,7 +39,8 @@ Diagnosis diagnose(const trace::RunTrace& run);
 // "rank 1 worker 0: item 2274 of batch 71 (epoch 0) in audio_read of /corpus/x.wav: the worker is ..."
 // The same on every rank that reads the same traces: no durations, no sureness.
 std::string one_line(const Verdict& verdict);
-// One line a verdict, the cause first; past a screenful only how many there are more.
+// One line a verdict, the cause first; past a screenful only how many there are more. Only "nothing wrong"
+// is marked where it is not sure: it speaks of the whole folder, and would be false there.
 std::vector<std::string> headlines(const std::vector<Verdict>& verdicts);
 // One screen for a person; `colour` only on a terminal.
 std::string to_screen(const Diagnosis& diagnosis, bool colour);

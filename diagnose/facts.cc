@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "diagnose/texts.h"
+#include "trace/writer.h"
 
 namespace batch71::diagnose {
 namespace {
@@ -36,6 +37,14 @@ uint64_t last_record_ns(const Timeline& timeline) {
   return newest;
 }
 
+uint64_t first_record_ns(const Timeline& timeline) {
+  uint64_t oldest = UINT64_MAX;
+  for (const auto* list : {&timeline.hot, &timeline.incidents}) {
+    if (!list->empty()) oldest = std::min(oldest, list->front().monotonic_ns);
+  }
+  return oldest;
+}
+
 void add_worker(RankFacts& rank, const Timeline& timeline) {
   for (const Timeline*& known : rank.workers) {
     if (known->writer.worker != timeline.writer.worker) continue;
@@ -53,6 +62,8 @@ void add_timeline(RunFacts& facts, const Timeline& timeline) {
   if (timeline.writer.world_size > 0 && timeline.writer.world_size <= kMaxWorldSize) {
     facts.world_size = std::max(facts.world_size, timeline.writer.world_size);
   }
+  rank.has_loader_watch |= timeline.writer.role == Role::kLoaderWatch;
+  rank.has_step_watch |= timeline.writer.role == Role::kStepWatch;
   switch (timeline.writer.role) {
     case Role::kMain:
       rank.main = &timeline;
@@ -127,6 +138,46 @@ uint64_t end_of_time_ns(const trace::RunTrace& run) {
   return run.same_boot && lives ? run.now_ns : last_ns;
 }
 
+bool has_incident(const Timeline& timeline, Event event) {
+  return std::any_of(timeline.incidents.begin(), timeline.incidents.end(),
+                     [&](const Entry& entry) { return entry.event == event; });
+}
+
+// Ranks begin one after the other, and each of their threads makes its own file. Who agrees on an epoch
+// has met all others.
+bool may_still_begin(const RunFacts& facts) {
+  if (facts.job_done) return false;
+  uint64_t begin_ns = facts.now_ns;
+  for (const auto& [number, rank] : facts.ranks) {
+    if (rank.ending || rank.wait_status) return false;
+    if (rank.main == nullptr) continue;
+    if (has_incident(*rank.main, Event::kAgreementText)) return false;
+    begin_ns = std::min(begin_ns, first_record_ns(*rank.main));
+  }
+  return elapsed_ns(begin_ns, facts.now_ns) < kStandsStillNs;
+}
+
+// Files that were not copied, or were removed. Every rank of the job has a main; which watches it has only
+// its main can tell, since a program may use `trace/` alone. These two incidents, which no newer record
+// overwrites, say so: a loader has its watch with workers and without, and who agrees on an epoch has the
+// other. Workers' files are not asked for: what became of a sample is in the loader watch's.
+void find_missing_files(RunFacts& facts) {
+  if (may_still_begin(facts)) return;
+  for (int number = 0; number < facts.world_size; ++number) {
+    const RankFacts* rank = facts.rank(number);
+    facts.lacks_ranks = facts.lacks_ranks || rank == nullptr || rank->main == nullptr;
+  }
+  for (const auto& [number, rank] : facts.ranks) {
+    if (rank.main == nullptr) continue;
+    if (!rank.has_loader_watch && has_incident(*rank.main, Event::kLoaderCreated)) {
+      facts.missing.push_back(trace::file_name({Role::kLoaderWatch, number}));
+    }
+    if (!rank.has_step_watch && has_incident(*rank.main, Event::kAgreementText)) {
+      facts.missing.push_back(trace::file_name({Role::kStepWatch, number}));
+    }
+  }
+}
+
 }  // namespace
 
 std::optional<int> RankFacts::exit_code() const {
@@ -173,6 +224,7 @@ RunFacts gather(const trace::RunTrace& run) {
                    });
   for (const Incident& incident : facts.incidents) take_incident(facts, incident);
   facts.now_ns = end_of_time_ns(run);
+  find_missing_files(facts);
   return facts;
 }
 

@@ -41,6 +41,8 @@ struct Observation {
 struct RankFacts {
   int rank = -1;
   const trace::Timeline* main = nullptr;
+  bool has_loader_watch = false;
+  bool has_step_watch = false;
   std::vector<const trace::Timeline*> workers;  // newest generation of each
   const trace::Entry* newest = nullptr;         // what main does; nullptr: unknown
   uint64_t last_sign_ns = 0;                    // the newest record of the rank's own process
@@ -64,6 +66,10 @@ struct RunFacts {
   uint64_t now_ns = 0;                    // now while somebody lives, else where the traces end
   bool job_done = false;                  // some rank said that the job ended as planned
   bool cut = false;                       // a file is cut, damaged or cannot be read
+  bool lacks_ranks = false;               // some rank's main left no trace, though it had the time
+  std::vector<std::string> missing;       // files of watches that were there, by what main says
+
+  bool lacks_files() const { return lacks_ranks || !missing.empty(); }
 
   const RankFacts* rank(int rank) const;
   std::vector<Incident> of(trace::Event event) const;

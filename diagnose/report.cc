@@ -16,6 +16,7 @@ constexpr size_t kMaxRanks = 16;
 constexpr size_t kMaxEvidence = 6;
 constexpr size_t kMaxProblems = 4;
 constexpr size_t kMaxNotes = 2;
+constexpr const char* kNotSure = "not sure: ";
 
 class Painter {
  public:
@@ -107,7 +108,7 @@ std::vector<std::string> without_echoes(const std::vector<std::string>& evidence
 
 std::string headline(const Verdict& verdict, const Painter& paint) {
   const bool fine = verdict.kind == Kind::kNothingWrong || verdict.recovered;
-  const std::string line = (verdict.sure ? "" : "not sure: ") + one_line(verdict);
+  const std::string line = (verdict.sure ? "" : kNotSure) + one_line(verdict);
   return (fine ? paint.good(line) : paint.bad(line)) + "\n";
 }
 
@@ -132,7 +133,8 @@ std::string one_line(const Verdict& verdict) {
 std::vector<std::string> headlines(const std::vector<Verdict>& verdicts) {
   std::vector<std::string> lines;
   for (size_t i = 0; i < std::min(verdicts.size(), kMaxVerdicts); ++i) {
-    lines.push_back(one_line(verdicts[i]));
+    const bool claims_too_much = verdicts[i].kind == Kind::kNothingWrong && !verdicts[i].sure;
+    lines.push_back((claims_too_much ? kNotSure : "") + one_line(verdicts[i]));
   }
   if (const std::string rest = rest_of(verdicts); !rest.empty()) lines.push_back(rest);
   return lines;

@@ -27,6 +27,9 @@ void begin_job(RunFolderBuilder& run) {
     run.launch().incident(Event::kRankStarted, Stage::kNone, "", 100 + rank, rank);
     Writer& main = run.main(rank);
     main.incident(Event::kSettings, Stage::kSetup, "world_size=2, shuffle=True");
+    main.incident(Event::kLoaderCreated, Stage::kSetup, "sampler=DistributedSampler");
+    main.incident_at({0, -1, -1}, Event::kAgreementText, Stage::kAgree,
+                     "rank=" + std::to_string(rank));
     main.begin({0, 70, -1});
     main.record(Event::kStepStarted, Stage::kStep);
     main.record(Event::kStepDone, Stage::kStep, std::bit_cast<int64_t>(1.5), 16);
@@ -474,6 +477,7 @@ void in_progress(RunFolderBuilder& run) {
 }
 void rank_missing(RunFolderBuilder& run) {
   run.main(0).record(Event::kStarting, Stage::kSetup);
+  run.make_older(run.main(0), 60);
   run.step_watch(0).incident_at({}, Event::kSymptom, Stage::kSetup, "nobody listens", 0);
   run.step_watch(0).incident_at({}, Event::kEnding, Stage::kShutdown, "nobody listens",
                                 code(ExitCode::kPeerLost));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -128,6 +129,35 @@ TEST_P(EveryScenario, IsNeverToldWronglyFromCutTraces) {
   }
 }
 
+// The folder as it is where only the files that `stays` takes were copied.
+trace::RunTrace only(const trace::RunTrace& whole,
+                     const std::function<bool(const std::string& name)>& stays) {
+  trace::RunTrace run = whole;
+  std::erase_if(run.timelines, [&](const trace::Timeline& timeline) {
+    return !stays(fs::path(timeline.path).filename());
+  });
+  return run;
+}
+
+TEST_P(EveryScenario, IsNeverToldWronglyWithoutSomeFiles) {
+  const trace::RunTrace whole = run_.read();
+  const Verdict& truth = GetParam().headline;
+  const auto expect_true = [&](const trace::RunTrace& run, const std::string& where) {
+    if (!run.timelines.empty()) expect_true_or_less_sure(diagnose(run), truth, where);
+  };
+  for (const trace::Timeline& timeline : whole.timelines) {
+    const std::string lost = fs::path(timeline.path).filename();
+    expect_true(only(whole, [&](const std::string& name) { return name != lost; }),
+                "without " + lost + "\n");
+  }
+  for (const std::string rank : {"rank0", "rank1"}) {
+    expect_true(only(whole, [&](const std::string& name) { return !name.starts_with(rank); }),
+                "without " + rank + "*\n");
+    expect_true(only(whole, [&](const std::string& name) { return name.starts_with(rank); }),
+                "only " + rank + "*\n");
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Diagnose, EveryScenario, ::testing::ValuesIn(scenarios()),
                          [](const auto& test) { return std::string(test.param.name); });
 
@@ -143,6 +173,45 @@ TEST(Verdicts, EveryKindHasItsScenarioAndItsText) {
 const Scenario& scenario(std::string_view name) {
   return *std::find_if(scenarios().begin(), scenarios().end(),
                        [&](const Scenario& entry) { return entry.name == name; });
+}
+
+// In "nothing wrong" a folder without some of its files is not sure of itself.
+TEST(Verdicts, NothingIsNotWrongWhereFilesAreNotThere) {
+  RunFolderBuilder run;
+  scenario("FeaturizerLoops").build(run);
+  const trace::RunTrace whole = run.read();
+  for (const std::string lost : {"rank1.loader-watch.b71", "rank1."}) {
+    const Diagnosis diagnosis =
+        diagnose(only(whole, [&](const std::string& name) { return !name.starts_with(lost); }));
+    EXPECT_THAT(headlines(diagnosis.verdicts), ElementsAre("not sure: nothing wrong")) << lost;
+    EXPECT_THAT(to_screen(diagnosis, false), Not(HasSubstr("as planned")));
+    EXPECT_EQ(diagnosis.finished, lost != "rank1.");
+    EXPECT_THAT(diagnosis.problems, Contains(HasSubstr(lost == "rank1." ? "1 of 2" : lost)));
+  }
+}
+
+TEST(Verdicts, ARankWithoutAnyWatchMayHaveHadNone) {
+  RunFolderBuilder run;
+  for (int rank : {0, 1}) {
+    run.main(rank).incident(Event::kSettings, Stage::kSetup, "a loader of its own");
+    run.main(rank).incident(Event::kDone, Stage::kShutdown);
+  }
+  EXPECT_TRUE(run.diagnose().verdicts.front().sure);
+}
+
+TEST(Verdicts, AJobThatIsJustStartingLacksNothing) {
+  RunFolderBuilder run;
+  run.main(0).record(Event::kStarting, Stage::kSetup);
+  run.main(0).incident(Event::kLoaderCreated, Stage::kSetup, "its watch is on its way");
+  EXPECT_TRUE(run.diagnose().verdicts.front().sure);
+  run.make_older(run.main(0), 4);
+  EXPECT_TRUE(run.diagnose().verdicts.front().sure);
+}
+
+TEST(Verdicts, ThatNobodyWroteATraceIsNoGoodNews) {
+  RunFolderBuilder run;
+  for (int rank : {0, 1}) run.launch().incident(Event::kRankEnded, Stage::kNone, "", 0, rank);
+  EXPECT_THAT(headlines(run.diagnose().verdicts), ElementsAre("not sure: nothing wrong"));
 }
 
 TEST(Verdicts, TheWatchStampsWhatItSeesBeforeItActs) {

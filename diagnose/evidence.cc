@@ -23,8 +23,9 @@ std::string describe(const trace::ProcessState& state) {
 std::string evidence_of(const Observation& seen) {
   const trace::Entry& entry = *seen.incident.entry;
   std::string who = seen.worker >= 0 ? fmt::format("worker {}", seen.worker) : "main";
-  std::string out = fmt::format("rank {} {} (pid {}) was seen in {}: {}", seen.rank, who,
-                                entry.arg0, trace::name(entry.stage), describe(seen.threads[0]));
+  std::string out = fmt::format("rank {} {} (pid {}) was seen", seen.rank, who, entry.arg0);
+  if (entry.stage != trace::Stage::kNone) out += fmt::format(" in {}", trace::name(entry.stage));
+  out += ": " + describe(seen.threads[0]);
   for (size_t i = 1; i < seen.threads.size(); ++i) {
     out += "; another thread: " + describe(seen.threads[i]);
   }

@@ -280,7 +280,10 @@ std::vector<Verdict> stopped_ranks(const RunFacts& facts) {
     if (seen == facts.observations.end()) continue;
     const Entry& entry = *seen->incident.entry;
     if (trained_on(rank, entry.monotonic_ns)) continue;
-    Verdict verdict = verdict_at(Kind::kRankStopped, number, -1, entry);
+    // Launch sees that it is stopped, and not where.
+    const bool place_is_known = entry.stage != Stage::kNone || rank.newest == nullptr;
+    Verdict verdict =
+        verdict_at(Kind::kRankStopped, number, -1, place_is_known ? entry : *rank.newest);
     verdict.index = -1;
     verdict.since_ns = rank.newest != nullptr ? rank.newest->monotonic_ns : entry.monotonic_ns;
     verdict.detected_ns = first_stamp_ns(facts, verdict.since_ns, entry.monotonic_ns);

@@ -302,6 +302,17 @@ TEST(Verdicts, WhoHasTheShardOfAnotherIsNamed) {
   EXPECT_THAT(line_of("rank=1 ranks=1,3"), HasSubstr("(those of a lower rank again on 1,3)"));
 }
 
+TEST(Verdicts, AStoppedRankThatOnlyLaunchSawIsToldWithItsPlace) {
+  RunFolderBuilder run;
+  run.main(1).begin({0, 71, -1});
+  run.main(1).record(Event::kForwardCalled, Stage::kForward);
+  run.launch().incident(Event::kObservation, Stage::kNone, "who=rank1.main state=T cpu_ms=1", 101);
+  const Verdict verdict = run.diagnose().verdicts.front();
+  EXPECT_THAT(one_line(verdict),
+              HasSubstr("rank 1: batch 71 (epoch 0) in forward: the rank is stopped"));
+  EXPECT_THAT(verdict.evidence, Contains(HasSubstr("was seen: state T")));
+}
+
 TEST(Verdicts, RanksThatNeverCameAreToldAsOne) {
   RunFolderBuilder run(4);
   scenario("RankMissing").build(run);

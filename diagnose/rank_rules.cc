@@ -303,7 +303,7 @@ std::vector<Verdict> lost_ranks(const RunFacts& facts) {
       out.push_back(std::move(*vanished));
     }
   }
-  return out;
+  return with_leavers_told_as_one(facts, out);
 }
 
 std::vector<Verdict> missing_ranks(const RunFacts& facts) {

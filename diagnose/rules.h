@@ -28,10 +28,13 @@ std::vector<Verdict> crash_loops(const RunFacts& facts);  // every replacement o
 // They are one verdict's evidence.
 void drop_deaths_of_loops(const RunFacts& facts, std::vector<Verdict>& verdicts);
 
-// rank_rules.cc: ranks.
+// rank_rules.cc, leaver_rule.cc: ranks.
 std::vector<Verdict> stuck_steps(const RunFacts& facts);  // forward, loss, backward, ...
 std::vector<Verdict> stopped_ranks(const RunFacts& facts);
-std::vector<Verdict> lost_ranks(const RunFacts& facts);     // killed or left
+std::vector<Verdict> lost_ranks(const RunFacts& facts);  // killed or left
+// Those of them that left for one reason before they trained, told as one.
+std::vector<Verdict> with_leavers_told_as_one(const RunFacts& facts,
+                                              const std::vector<Verdict>& lost);
 std::vector<Verdict> missing_ranks(const RunFacts& facts);  // that never came
 std::vector<Verdict> lagging_ranks(const RunFacts& facts);  // not observed: who holds up the others
 std::vector<Verdict> blameless_wait(const RunFacts& facts);

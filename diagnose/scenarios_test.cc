@@ -349,6 +349,19 @@ void main_threw(RunFolderBuilder& run) {
   leave(run, 1, ExitCode::kFailure, "bad shape");
   rank0_loses_peer(run);
 }
+// The last one is told first, by the clock.
+void all_refuse(RunFolderBuilder& run) {
+  for (int rank : {1, 0}) {
+    Writer& main = run.main(rank);
+    main.record(Event::kStarting, Stage::kSetup);
+    main.incident(Event::kLoaderCreated, Stage::kSetup, "sampler=DistributedSampler");
+    run.loader_watch(rank).record(Event::kBeat, Stage::kNone);
+    main.incident(Event::kError, Stage::kSetup, "kept: cannot be made");
+    main.record(Event::kAgreed, Stage::kStep);
+    main.incident(Event::kEnding, Stage::kStep, "kept: cannot be made", code(ExitCode::kUsage));
+    run.launch().incident(Event::kRankEnded, Stage::kNone, "", code(ExitCode::kUsage) << 8, rank);
+  }
+}
 void all_wait(RunFolderBuilder& run) {
   begin_job(run);
   rank0_waits(run);
@@ -546,6 +559,12 @@ Verdict of_noise(Verdict verdict) {
   verdict.file = "/noise/c d.wav";
   return verdict;
 }
+Verdict of_all(const std::string& why) {
+  Verdict verdict = of_rank(Kind::kRankExited, 0, -1, Stage::kSetup);
+  verdict.epoch = -1;
+  verdict.what = "as did all others: " + why;
+  return verdict;
+}
 Verdict in_epoch(int32_t epoch, Verdict verdict) {
   verdict.epoch = epoch;
   return verdict;
@@ -613,6 +632,7 @@ const std::vector<Scenario>& scenarios() {
       {"RankStopped", rank_stopped, of_rank(Kind::kRankStopped, 1, 71, Stage::kForward)},
       {"RankLeft", rank_left, of_rank(Kind::kRankExited, 1, 71, Stage::kForward)},
       {"MainThrew", main_threw, of_rank(Kind::kRankExited, 1, 71, Stage::kForward)},
+      {"AllRefuse", all_refuse, of_all("kept: cannot be made")},
       {"AllWait", all_wait, of_rank(Kind::kCollectiveStuck, -1, 71, Stage::kAllreduce, false)},
       {"ShardsUneven", shards_uneven, of_rank(Kind::kShardsUneven, 1, -1, Stage::kAgree)},
       {"ShardsPadded", shards_padded, evened_out()},

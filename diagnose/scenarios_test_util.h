@@ -11,7 +11,7 @@ namespace batch71::diagnose {
 struct Scenario {
   const char* name;
   void (*build)(RunFolderBuilder&);
-  Verdict headline;  // kind, rank, worker, batch, index, file, stage, recovered, sure
+  Verdict headline;  // kind, rank, worker, batch, index, file, stage, recovered, sure; what, if any
 };
 
 const std::vector<Scenario>& scenarios();

@@ -78,7 +78,7 @@ const std::vector<KindText>& all_kinds() {
       {Kind::kRankKilled, "rank_killed", "the rank was killed", kWhoKills},
       {Kind::kRankStopped, "rank_stopped", "the rank is stopped (SIGSTOP or a debugger)",
        "find who stops the rank; kill -CONT resumes it"},
-      {Kind::kRankExited, "rank_exited", "the rank left while others were still training",
+      {Kind::kRankExited, "rank_exited", "the rank left before the job was done",
        "look at its error in `batch71 log`"},
       {Kind::kRankMissing, "rank_missing", "the rank never came",
        "look at its launcher and its host"},

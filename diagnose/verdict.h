@@ -59,7 +59,7 @@ struct Verdict {
   int32_t batch = -1;
   int64_t index = -1;
   std::string file;
-  std::string what;  // in what ranks differ
+  std::string what;  // in what ranks differ, who left as well, why
   trace::Stage stage = trace::Stage::kNone;
   bool recovered = false;             // a dummy took its place and the job went on
   bool sure = true;                   // false: the traces are cut or lack an observation

@@ -10,6 +10,7 @@
 
 #include "diagnose/diagnose.h"
 #include "diagnose/scenarios_test_util.h"
+#include "trace/exit_code.h"
 
 namespace batch71::diagnose {
 namespace {
@@ -44,6 +45,9 @@ TEST_P(EveryScenario, GetsItsVerdictWithItsPlace) {
   EXPECT_EQ(name(verdict.stage), name(wanted.stage));
   EXPECT_EQ(verdict.recovered, wanted.recovered);
   EXPECT_EQ(verdict.sure, wanted.sure) << describe(diagnosis);
+  if (!wanted.what.empty()) {
+    EXPECT_EQ(verdict.what, wanted.what);
+  }
   EXPECT_EQ(diagnosis.verdicts.size(), 1u) << describe(diagnosis);
   EXPECT_FALSE(verdict.evidence.empty());
 }
@@ -81,7 +85,10 @@ void expect_true_or_less_sure(const Diagnosis& cut, const Verdict& truth,
     if (truth.kind == Kind::kStateLeftBehind && verdict.kind == Kind::kItemThrew) continue;
     const bool same_kind = verdict.kind == truth.kind;
     EXPECT_TRUE(same_kind || (is_vague(verdict.kind) && !verdict.sure)) << where << describe(cut);
-    EXPECT_TRUE(verdict.rank == truth.rank || verdict.rank == -1) << where << describe(cut);
+    // Of several ranks to whom the same happened, one may be what is left.
+    const bool is_of_all = same_kind && truth.what.starts_with("as did all others");
+    EXPECT_TRUE(verdict.rank == truth.rank || verdict.rank == -1 || is_of_all)
+        << where << describe(cut);
     EXPECT_TRUE(verdict.worker == truth.worker || verdict.worker == -1) << where << describe(cut);
     EXPECT_TRUE(verdict.index == truth.index || verdict.index == -1) << where << describe(cut);
     EXPECT_TRUE(verdict.file == truth.file || verdict.file.empty()) << where << describe(cut);
@@ -212,6 +219,53 @@ TEST(Verdicts, ThatNobodyWroteATraceIsNoGoodNews) {
   RunFolderBuilder run;
   for (int rank : {0, 1}) run.launch().incident(Event::kRankEnded, Stage::kNone, "", 0, rank);
   EXPECT_THAT(headlines(run.diagnose().verdicts), ElementsAre("not sure: nothing wrong"));
+}
+
+// Rank, code, words: who left in setup, in this order. The lines that are said of them.
+struct Leaver {
+  int rank;
+  ExitCode code;
+  const char* words;
+};
+std::vector<std::string> lines_of(const std::vector<Leaver>& leavers) {
+  RunFolderBuilder run(4);
+  for (const Leaver& leaver : leavers) {
+    run.main(leaver.rank).record(Event::kStarting, Stage::kSetup);
+    if (leaver.words[0] != 0) {
+      run.main(leaver.rank).incident(Event::kError, Stage::kSetup, leaver.words);
+    }
+    run.launch().incident(Event::kRankEnded, Stage::kNone, "", static_cast<int>(leaver.code) << 8,
+                          leaver.rank);
+  }
+  return headlines(run.diagnose().verdicts);
+}
+
+TEST(Verdicts, RanksThatLeaveForOneReasonAreToldAsOne) {
+  constexpr ExitCode kUsage = ExitCode::kUsage;
+  constexpr ExitCode kFailure = ExitCode::kFailure;
+  const std::string left = "in setup: the rank left before the job was done";
+  EXPECT_THAT(lines_of({{3, kUsage, "no"}, {1, kUsage, ""}}),
+              ElementsAre("rank 1: " + left + " (as did 3: no)"));
+  EXPECT_THAT(
+      lines_of({{3, kUsage, "no 3"}, {2, kUsage, "no 2"}, {0, kUsage, ""}, {1, kUsage, ""}}),
+      ElementsAre("rank 0: " + left + " (as did all others: no 2)"));
+  EXPECT_THAT(lines_of({{2, kFailure, "bad model"}, {0, kFailure, "bad model"}}),
+              ElementsAre("rank 0: " + left + " (as did 2: bad model)"));
+  EXPECT_THAT(lines_of({{2, kFailure, "bad model"}, {0, kFailure, "connection reset"}}),
+              ElementsAre("rank 2: " + left + " (bad model)"));
+  EXPECT_THAT(lines_of({{2, kFailure, ""}, {0, kFailure, ""}}), ElementsAre("rank 2: " + left));
+  EXPECT_THAT(lines_of({{1, kUsage, ""}}), ElementsAre("rank 1: " + left));
+}
+
+TEST(Verdicts, OfRanksThatTrainedTheFirstToLeaveIsNamed) {
+  RunFolderBuilder run;
+  for (int rank : {1, 0}) {
+    run.main(rank).record(Event::kStepDone, Stage::kStep);
+    run.launch().incident(Event::kRankEnded, Stage::kNone, "",
+                          static_cast<int>(ExitCode::kUsage) << 8, rank);
+  }
+  EXPECT_THAT(headlines(run.diagnose().verdicts),
+              ElementsAre("rank 1: in step: the rank left before the job was done"));
 }
 
 TEST(Verdicts, TheWatchStampsWhatItSeesBeforeItActs) {

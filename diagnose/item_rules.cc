@@ -70,7 +70,7 @@ Kind kind_of_stuck(const Observation& seen, bool died_when_killed) {
   const Stage stage = seen.incident.entry->stage;
   const bool in_audio =
       stage == Stage::kAudioOpen || stage == Stage::kAudioRead || stage == Stage::kNoiseMix;
-  if (thread.state == 'T' || thread.state == 't') return Kind::kWorkerStopped;
+  if (thread.is_stopped()) return Kind::kWorkerStopped;
   // A killable sleep looks like D too: one that ended when it was killed was not deaf.
   if (thread.state == 'D' && !died_when_killed) return Kind::kReadUnkillable;
   if (threads_in_futex(seen) >= 2 && thread.state == 'S' && !is_in_read(thread)) {

@@ -19,15 +19,8 @@ using trace::Stage;
 // A peer that was looked at in passing may be in any stage: only a stay this long counts.
 constexpr uint64_t kNotableNs = 1'000'000'000;
 
-bool is_gone(const Observation& seen) {
-  const char state = seen.threads[0].state;
-  return state == 0 || state == 'Z' || state == 'X';
-}
-
-bool is_stopped(const Observation& seen) {
-  const char state = seen.threads[0].state;
-  return state == 'T' || state == 't';
-}
+bool is_gone(const Observation& seen) { return seen.threads[0].is_gone(); }
+bool is_stopped(const Observation& seen) { return seen.threads[0].is_stopped(); }
 
 // The stages in which nobody but the rank itself can hold it up.
 bool is_own_stage(Stage stage) {

@@ -33,10 +33,9 @@ const Observation* seen_stopped(const RunFacts& facts, const Incident& exited) {
   const Entry& entry = *exited.entry;
   for (const Observation& seen : facts.observations) {
     const Entry& place = *seen.incident.entry;
-    const char state = seen.threads[0].state;
     if (seen.rank == exited.rank() && seen.worker == worker_of(entry) &&
         place.epoch == entry.epoch && place.batch == entry.batch && place.index == entry.index &&
-        (state == 'T' || state == 't')) {
+        seen.threads[0].is_stopped()) {
       return &seen;
     }
   }

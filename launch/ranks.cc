@@ -23,10 +23,6 @@ namespace {
 constexpr uint64_t kNever = UINT64_MAX;
 constexpr int kLookMs = 1'000;  // between two looks at whether all ranks are stopped
 
-bool is_stopped(const trace::ProcessState& state) {
-  return state.state == 'T' || state.state == 't';
-}
-
 // A port that was free just now. Another program may take it before rank 0 does: that is the risk
 // of every launcher without a store of its own, and none in a network namespace of our own.
 int free_port() {
@@ -221,7 +217,7 @@ void Ranks::Impl::observe_stopped_ones() {
   for (size_t rank = 0; rank < children_.size(); ++rank) {
     if (!children_[rank].running()) continue;
     const trace::ProcessState state = trace::process_state(children_[rank].pid());
-    if (!is_stopped(state)) continue;
+    if (!state.is_stopped()) continue;
     trace_.incident(trace::Event::kObservation, trace::Stage::kNone,
                     "who=rank" + std::to_string(rank) + ".main " + to_text(state),
                     children_[rank].pid(), static_cast<int64_t>(state.cpu_ns));
@@ -231,10 +227,10 @@ void Ranks::Impl::observe_stopped_ones() {
 void Ranks::Impl::look_for_all_stopped() {
   if (phase_ != Phase::kRunning || trace::monotonic_ns() < next_look_ns_) return;
   next_look_ns_ = deadline_after_ms(kLookMs);
-  trace_.record(trace::Event::kBeat,
-                trace::Stage::kNone);  // time goes on, for those who stand still
+  // Time goes on, for those who stand still.
+  trace_.record(trace::Event::kBeat, trace::Stage::kNone);
   const bool all = std::all_of(children_.begin(), children_.end(), [](const Child& child) {
-    return !child.running() || is_stopped(trace::process_state(child.pid()));
+    return !child.running() || trace::process_state(child.pid()).is_stopped();
   });
   looks_all_stopped_ = all ? looks_all_stopped_ + 1 : 0;
   if (looks_all_stopped_ == 1) observe_stopped_ones();

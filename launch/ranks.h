@@ -37,8 +37,7 @@ struct RanksSpec {
   int term_ms = 2'000;                // from SIGTERM to SIGKILL
   int kill_ms = 1'000;                // from SIGKILL to leaving it
   int all_stopped_ms = 60'000;        // from when all ranks are seen stopped to SIGTERM
-  bool ends_groups =
-      false;  // with a rank all of its process group ends; false: what it leaves behind stays
+  bool ends_groups = false;  // a rank's process group ends with it; false: what it leaves stays
 };
 
 struct RankEnd {

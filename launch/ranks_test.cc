@@ -156,10 +156,7 @@ TEST_F(RanksTest, AGroupEndsWithItsRankWhereItIsAskedFor) {
   Ranks ranks(spec);
   run(ranks);
   const int left = std::stoi(output_of(0));
-  EXPECT_TRUE(becomes_true(5'000, [&] {
-    const char state = trace::process_state(left).state;
-    return state == 0 || state == 'Z' || state == 'X';
-  }));
+  EXPECT_TRUE(becomes_true(5'000, [&] { return trace::process_state(left).is_gone(); }));
 }
 
 TEST_F(RanksTest, SharedOutputHasPrefixes) {

@@ -154,8 +154,9 @@ Manifest::Manifest(const std::string& path, const ManifestLimits& limits) {
     entries.push_back(
         {line.duration_s, line.offset_s, label, paths_at + paths.size(), line.audio_path.size()});
     paths += line.audio_path;
-    digest.add(digest_of(line));
-    contents_digest += mix(digest_of(line));  // a sum: the order does not count
+    const uint64_t line_digest = digest_of(line);
+    digest.add(line_digest);
+    contents_digest += mix(line_digest);  // a sum: the order does not count
   }
   const Header header{static_cast<int64_t>(lines.size()), next_label, digest.value(),
                       contents_digest, labels_digest.value()};

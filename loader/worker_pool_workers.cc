@@ -12,9 +12,6 @@ namespace {
 
 constexpr uint64_t kMs = 1'000'000;
 
-// It ended, and its parent has not buried it.
-bool is_dead(char state) { return state == 0 || state == 'Z' || state == 'X'; }
-
 }  // namespace
 
 using trace::Event;
@@ -226,9 +223,9 @@ void WorkerPool::check_dying(uint64_t now_ns) {
     const bool late = worker->state() == RemoteWorker::State::kDying && worker->pid() != 0 &&
                       now_ns > worker->since_ns() + kUnkillableAfterMs * kMs;
     if (!late || worker->is_deaf || parts_->failed) continue;
-    const char state = trace::process_state(worker->pid()).state;
-    if (!is_dead(state)) {
-      if (!is_deaf_to_sigkill(state, now_ns - worker->since_ns())) continue;
+    const trace::ProcessState seen = trace::process_state(worker->pid());
+    if (!seen.is_gone()) {
+      if (!is_deaf_to_sigkill(seen.state, now_ns - worker->since_ns())) continue;
       collect(*worker, now_ns);
       on_deaf(*worker);
     } else if (now_ns > worker->since_ns() + zygote_patience_ns()) {

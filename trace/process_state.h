@@ -21,6 +21,11 @@ struct ProcessState {
   std::string file;          // readlink of that descriptor
   uint64_t cpu_ns = 0;       // user + system time of the thread group
   uint64_t start_ticks = 0;  // field 22 of stat
+
+  // It has ended, whether or not its parent has buried it.
+  bool is_gone() const { return state == 0 || state == 'Z' || state == 'X'; }
+  // By SIGSTOP or a debugger.
+  bool is_stopped() const { return state == 'T' || state == 't'; }
 };
 
 ProcessState process_state(int pid);  // the main thread of `pid`, CPU of all its threads

@@ -52,10 +52,7 @@ launch::CellSpec deaf_job(const std::string& folder) {
   return spec;
 }
 
-bool is_gone(int pid) {
-  const char state = trace::process_state(pid).state;
-  return state == 0 || state == 'Z' || state == 'X';
-}
+bool is_gone(int pid) { return trace::process_state(pid).is_gone(); }
 
 bool has_cgroup_of(const std::string& mark) {
   std::string why;
